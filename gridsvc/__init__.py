@@ -1,0 +1,1 @@
+"""Who is responsible here, for this, at this moment."""

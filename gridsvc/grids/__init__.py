@@ -1,0 +1,1 @@
+"""Layers, areas, people and the change sets that alter them."""

@@ -1,0 +1,1 @@
+"""From a point to the people who answer for it."""
