@@ -1,0 +1,359 @@
+"""The tables: areas and people as append-only versions, and the change sets that make them.
+
+A version is live in the revisions [`rev_from`, `rev_to`) and says what holds in the instants
+[`valid_from`, `valid_to`); an open end is null. Nothing is ever updated but `rev_to`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from geoalchemy2 import Geometry, WKBElement
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import (
+    ARRAY,
+    INT4MULTIRANGE,
+    JSONB,
+    ExcludeConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+from gridsvc.db import Base
+
+Instant = DateTime(timezone=True)
+
+DUTIES = ("responsibility", "management", "enforcement", "supervision")
+DUTY_CHECK = f"duty IN {DUTIES}"
+
+# GiST compares text with `=` through btree_gist.
+VALID = text("tstzrange(valid_from, valid_to)")
+LIVE = text("int4range(rev_from, rev_to)")
+
+
+def polygon_column() -> TypeEngine[Any]:
+    """Type of a boundary; loading a scheme gives the column the SRID of its storage CRS."""
+    return Geometry("MULTIPOLYGON", spatial_index=False)
+
+
+class SchemeVersion(Base):
+    """One state of the city's set-up, as loaded; the newest one named by a revision rules."""
+
+    __tablename__ = "scheme"
+
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    code: Mapped[str] = mapped_column(Text)
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    srid: Mapped[int]
+    time_zone: Mapped[str] = mapped_column(Text)
+    loaded_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class Layer(Base):
+    """One kind of area."""
+
+    __tablename__ = "layer"
+    __table_args__ = (CheckConstraint("kind IN ('tiling', 'overlay')", name="kind"),)
+
+    code: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    parent: Mapped[str | None] = mapped_column(ForeignKey("layer.code"))
+    position: Mapped[int] = mapped_column(SmallInteger)
+    title_zh: Mapped[str] = mapped_column(Text)
+    title_en: Mapped[str] = mapped_column(Text)
+
+
+class Category(Base):
+    """A class of events or components, as one scheme version knows it."""
+
+    __tablename__ = "category"
+    __table_args__ = (CheckConstraint("kind IN ('event', 'component')", name="kind"),)
+
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(Text, primary_key=True)
+    valid_from: Mapped[datetime] = mapped_column(
+        Instant, primary_key=True, server_default=text("'-infinity'")
+    )
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    kind: Mapped[str] = mapped_column(Text)
+    name_zh: Mapped[str] = mapped_column(Text)
+    name_en: Mapped[str] = mapped_column(Text)
+
+
+class Rung(Base):
+    """One step of a ladder: which layer to ask next for a duty (and a category prefix)."""
+
+    __tablename__ = "rung"
+    __table_args__ = (CheckConstraint(DUTY_CHECK, name="duty"),)
+
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
+    duty: Mapped[str] = mapped_column(Text, primary_key=True)
+    category: Mapped[str] = mapped_column(Text, primary_key=True, comment="prefix; '' is all")
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+    is_locality: Mapped[bool] = mapped_column(comment="the last rung, which is never empty")
+
+
+class EscalationStep(Base):
+    """Whom a case climbs to, and within which time each must act."""
+
+    __tablename__ = "escalation_step"
+    __table_args__ = (CheckConstraint(DUTY_CHECK, name="duty"),)
+
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    duty: Mapped[str] = mapped_column(Text)
+    layer: Mapped[str | None] = mapped_column(ForeignKey("layer.code"))
+    within: Mapped[str] = mapped_column(Text, comment="ISO 8601 duration")
+
+
+class ChangeSet(Base):
+    """Proposed edits on a base revision."""
+
+    __tablename__ = "change_set"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'checked', 'published', 'withdrawn')", name="state"),
+        Index(
+            "change_set_open_name_idx",
+            "name",
+            unique=True,
+            postgresql_where=text("state IN ('open', 'checked')"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="open")
+    base_revision: Mapped[int] = mapped_column(comment="0 before the first revision")
+    author: Mapped[str] = mapped_column(Text, server_default=text("session_user"))
+    note: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    closed_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Revision(Base):
+    """One published state of all layers and assignments.
+
+    `effective_at` is the first instant for which this revision answers: its publication, or
+    earlier while the history of a new service is being loaded.
+    """
+
+    __tablename__ = "revision"
+    __table_args__ = (CheckConstraint("effective_at <= published_at", name="effective"),)
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    published_at: Mapped[datetime] = mapped_column(Instant)
+    effective_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"))
+    change_set_id: Mapped[int | None] = mapped_column(ForeignKey("change_set.id"), unique=True)
+    author: Mapped[str] = mapped_column(Text, server_default=text("session_user"))
+    note: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class Area(Base):
+    """One version of one area of a layer."""
+
+    __tablename__ = "area"
+    __table_args__ = (
+        CheckConstraint("code <> '' AND code = btrim(code)", name="code"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+        CheckConstraint("rev_from < rev_to", name="revisions"),
+        CheckConstraint("ST_IsValid(boundary) AND NOT ST_IsEmpty(boundary)", name="boundary"),
+        CheckConstraint("boundary = ST_SnapToGrid(boundary, 0.001)", name="millimetre"),
+        ExcludeConstraint(
+            ("layer", "="),
+            ("code", "="),
+            (VALID, "&&"),
+            (LIVE, "&&"),
+            name="area_one_version_excl",
+        ),
+        Index("area_live_idx", "layer", "code", postgresql_where=text("rev_to IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+    code: Mapped[str] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    boundary: Mapped[WKBElement] = mapped_column(polygon_column())
+    valid_from: Mapped[datetime] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    rev_from: Mapped[int] = mapped_column(ForeignKey("revision.number"))
+    rev_to: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
+
+
+class AreaPiece(Base):
+    """A part of an area's boundary, small enough that asking it is cheap.
+
+    Cutting moves an edge by far less than a millimetre; within a millimetre of a piece's edge
+    the whole boundary decides.
+    """
+
+    __tablename__ = "area_piece"
+    __table_args__ = (Index("area_piece_piece_idx", "piece", postgresql_using="gist"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    area_id: Mapped[int] = mapped_column(ForeignKey("area.id", ondelete="CASCADE"), index=True)
+    piece: Mapped[WKBElement] = mapped_column(
+        Geometry("POLYGON", spatial_index=False), nullable=False
+    )
+
+
+class Party(Base):
+    """A person or a body."""
+
+    __tablename__ = "party"
+    __table_args__ = (
+        CheckConstraint("kind IN ('person', 'body')", name="kind"),
+        CheckConstraint("code <> '' AND code = btrim(code)", name="code"),
+    )
+
+    code: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    phone: Mapped[str | None] = mapped_column(Text)
+
+
+class Assignment(Base):
+    """One version of a party holding a duty on an area.
+
+    A category is a prefix ('01' holds for '0102'); null holds for all. One holder of a duty and
+    rank at a time is the schema's promise, for each category prefix and hour of the week.
+    """
+
+    __tablename__ = "assignment"
+    __table_args__ = (
+        CheckConstraint(DUTY_CHECK, name="duty"),
+        CheckConstraint("rank BETWEEN 1 AND 2", name="rank"),
+        CheckConstraint("category <> ''", name="category"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+        CheckConstraint("rev_from < rev_to", name="revisions"),
+        CheckConstraint("NOT isempty(hours) AND hours <@ '{[0,10080)}'", name="hours"),
+        ExcludeConstraint(
+            ("layer", "="),
+            ("area_code", "="),
+            ("duty", "="),
+            ("rank", "="),
+            (text("coalesce(category, '')"), "="),
+            ("hours", "&&"),
+            (VALID, "&&"),
+            (LIVE, "&&"),
+            name="assignment_one_holder_excl",
+        ),
+        Index("assignment_area_idx", "layer", "area_code", "duty", "rank"),
+        Index("assignment_party_idx", "party_code"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    party_code: Mapped[str] = mapped_column(ForeignKey("party.code"))
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+    area_code: Mapped[str] = mapped_column(Text)
+    duty: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    rank: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    category: Mapped[str | None] = mapped_column(Text)
+    hours: Mapped[Any] = mapped_column(
+        INT4MULTIRANGE,
+        server_default=text("'{[0,10080)}'"),
+        comment="minutes of the local week, Monday 00:00 is 0",
+    )
+    valid_from: Mapped[datetime] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    rev_from: Mapped[int] = mapped_column(ForeignKey("revision.number"))
+    rev_to: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
+
+
+class AreaEdit(Base):
+    """A change set's proposal: end the version `replaces`, begin the one described, or both."""
+
+    __tablename__ = "area_edit"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(replaces, boundary) > 0", name="purpose"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
+    )
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("area.id"))
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+    code: Mapped[str] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    boundary: Mapped[WKBElement | None] = mapped_column(polygon_column())
+    valid_from: Mapped[datetime | None] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class AssignmentEdit(Base):
+    """A change set's proposal for an assignment, as `AreaEdit` is for an area."""
+
+    __tablename__ = "assignment_edit"
+    __table_args__ = (CheckConstraint("num_nonnulls(replaces, party_code) > 0", name="purpose"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
+    )
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("assignment.id"))
+    party_code: Mapped[str | None] = mapped_column(Text)
+    layer: Mapped[str | None] = mapped_column(ForeignKey("layer.code"))
+    area_code: Mapped[str | None] = mapped_column(Text)
+    duty: Mapped[str | None] = mapped_column(Text)
+    role: Mapped[str | None] = mapped_column(Text)
+    rank: Mapped[int | None] = mapped_column(SmallInteger)
+    category: Mapped[str | None] = mapped_column(Text)
+    hours: Mapped[Any | None] = mapped_column(INT4MULTIRANGE)
+    valid_from: Mapped[datetime | None] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PartyEdit(Base):
+    """A change set's proposal for a party: as it shall be once published."""
+
+    __tablename__ = "party_edit"
+
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), primary_key=True
+    )
+    code: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    phone: Mapped[str | None] = mapped_column(Text)
+
+
+class ApiKey(Base):
+    """A key of the API: only its hash is kept."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    key_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True, comment="SHA-256")
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class ReadLog(Base):
+    """Who read unmasked names and phones, when, and in which request."""
+
+    __tablename__ = "read_log"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    read_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    api_key_id: Mapped[int | None] = mapped_column(ForeignKey("api_key.id"))
+    request_id: Mapped[str] = mapped_column(Text)
+    path: Mapped[str] = mapped_column(Text)
+    party_codes: Mapped[list[str]] = mapped_column(ARRAY(Text))

@@ -1,0 +1,65 @@
+"""Run Alembic on the connection that `gridsvc.db.migrate` hands over, one migrator at a time."""
+
+from importlib.resources import files
+
+from alembic import context
+from geoalchemy2 import alembic_helpers
+from sqlalchemy import Connection, text
+
+from gridsvc.db import SCHEMA, Base
+from gridsvc.grids import models
+
+TABLES = models.Base.metadata
+
+# Functions are derived from their files, not from the history: each climb lays them anew, in
+# this order, in the same transaction.
+FUNCTIONS = (("gridsvc.grids", "functions"), ("gridsvc.routing", "functions"))
+
+ADVISORY_LOCK = 0x67726964  # "grid"
+
+
+def lay_functions(connection: Connection) -> None:
+    """Create or replace every SQL function of the service."""
+    for package, folder in FUNCTIONS:
+        directory = files(package) / "sql" / folder
+        for file in sorted(directory.iterdir(), key=lambda entry: entry.name):
+            connection.exec_driver_sql(file.read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def run(connection: Connection) -> None:
+    """Climb under a lock; give up rather than block a running service for long."""
+    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    connection.commit()
+    try:
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            version_table_schema=SCHEMA,
+            include_schemas=True,
+            include_object=include_object,
+            process_revision_directives=alembic_helpers.writer,
+            render_item=alembic_helpers.render_item,
+            compare_type=True,
+            compare_server_default=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+            lay_functions(connection)
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
+        connection.commit()
+
+
+def include_object(
+    _object: object, name: str | None, kind: str, _reflected: bool, compare_to: object
+) -> bool:
+    """Leave what is not ours alone: PostGIS's own tables and other schemas."""
+    schema = getattr(_object, "schema", None)
+    return not (kind == "table" and schema != SCHEMA and compare_to is None)
+
+
+run(context.config.attributes["connection"])

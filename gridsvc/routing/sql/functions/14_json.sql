@@ -1,0 +1,40 @@
+-- Pieces of an Answer as JSON.
+
+CREATE OR REPLACE FUNCTION gridsvc.area_json(area gridsvc.covered_area) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN area.code IS NOT NULL THEN
+        jsonb_build_object('layer', area.layer, 'code', area.code, 'name', area.name)
+    END
+$$;
+
+-- `reveal` gives names and phones in full: only the service may pass true.
+CREATE OR REPLACE FUNCTION gridsvc.party_json(party_code text, reveal boolean) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT jsonb_build_object(
+        'code', p.code,
+        'name', CASE WHEN reveal THEN p.name ELSE gridsvc.masked_name(p.name, p.kind) END,
+        'phone', CASE WHEN reveal THEN p.phone ELSE gridsvc.masked_phone(p.phone) END,
+        'kind', p.kind)
+    FROM gridsvc.party AS p WHERE p.code = party_code
+$$;
+
+-- One duty's holder: party, role, deciding area and the reason in words.
+CREATE OR REPLACE FUNCTION gridsvc.holder_json(
+    area gridsvc.covered_area, held gridsvc.assignment, is_locality boolean, skipped text[],
+    reveal boolean
+) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT jsonb_build_object(
+        'party', gridsvc.party_json(held.party_code, reveal),
+        'role', held.role,
+        'area', gridsvc.area_json(area),
+        'reason',
+            CASE WHEN is_locality
+                THEN 'locality (属地兜底): ' || area.layer || ' is the last rung'
+                ELSE area.layer || ' covers the point' END
+            || CASE WHEN held.category IS NOT NULL
+                THEN ', specialist for category ' || held.category ELSE '' END
+            || CASE WHEN cardinality(skipped) > 0
+                THEN '; nobody holds ' || held.duty || ' at ' || array_to_string(skipped, ', ')
+                ELSE '' END)
+$$;
