@@ -1,0 +1,69 @@
+"""A unit grid's 15-digit code names the places it lies in: district 6, street 3, community 3, unit 3."""
+
+from dataclasses import dataclass
+
+from gridsvc.errors import UnitGridCodeError
+
+# The first two digits of GB/T 2260: the provinces, municipalities and regions.
+_PROVINCES = frozenset(
+    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 "
+    "61 62 63 64 65 71 81 82".split()
+)
+_PARTS = (("street", 6, 9), ("community", 9, 12), ("unit", 12, 15))
+_LENGTH = 15
+_ENDS_AT = {6: "district", 9: "street", 12: "community"}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitGridCode:
+    """A unit grid code that has been checked; each part carries the parts above it."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        faults = unit_grid_code_faults(self.text)
+        if faults:
+            raise UnitGridCodeError(self.text, faults)
+
+    @property
+    def district(self) -> str:
+        """6 digits."""
+        return self.text[:6]
+
+    @property
+    def street(self) -> str:
+        """9 digits."""
+        return self.text[:9]
+
+    @property
+    def community(self) -> str:
+        """12 digits."""
+        return self.text[:12]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def unit_grid_code_faults(text: str) -> tuple[str, ...]:
+    """Say what is wrong with a unit grid code.
+
+    Returns:
+        One phrase per fault, in the order of the code; empty for a code that can be right.
+    """
+    odd = [(index, sign) for index, sign in enumerate(text, 1) if sign not in "0123456789"]
+    if "e+" in text.lower() or text.endswith(".0"):
+        return ("is a number that a spreadsheet has rounded; keep the column as text",)
+    if odd:
+        return tuple(f"has {sign!r}, not a digit 0-9, at place {index}" for index, sign in odd)
+    faults = []
+    if len(text) != _LENGTH:
+        ends = f", a {_ENDS_AT[len(text)]}'s code" if len(text) in _ENDS_AT else ""
+        faults.append(f"has {len(text)} digits{ends}, not 15")
+    if text[:2] not in _PROVINCES:
+        faults.append(f"begins with {text[:2]!r}, which is no province")
+    faults += [
+        f"has 000 for its {name} (digits {start + 1}-{end}); they count from 001"
+        for name, start, end in _PARTS
+        if text[start:end] == "000"
+    ]
+    return tuple(faults)

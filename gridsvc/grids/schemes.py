@@ -1,0 +1,702 @@
+"""A scheme is one city's set-up, a TOML file; a new city is a new file, not new code.
+
+A scheme is right or refused: what is wrong with it is told all at once, by key and line.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+from zoneinfo import ZoneInfo
+
+import pyproj
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from gridsvc.crs import parse_crs
+from gridsvc.errors import (
+    CategoriesError,
+    SchemeError,
+    SchemeProblem,
+    UnknownCrs,
+    WeekHoursError,
+)
+from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
+from gridsvc.grids.terms import (
+    PEOPLE_FINDINGS,
+    Duty,
+    FindingKind,
+    LayerKind,
+    Severity,
+    default_severity,
+)
+from gridsvc.grids.toml_lines import Key, KeyLines
+from gridsvc.grids.weekhours import WeekHours, merge_week_hours, parse_week_hours
+
+
+def _fault(message: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError("scheme", "{message}", {"message": message, "remedy": remedy})
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise _fault(
+            f"{text!r} is no regular expression: {error}",
+            "Write it in single quotes, like '\\d{9}'",
+        ) from error
+    return text
+
+
+def _crs_name(text: str) -> str:
+    try:
+        return parse_crs(text).name
+    except UnknownCrs as error:
+        raise _fault(error.detail, error.remedy) from error
+
+
+def _storage_crs(name: str) -> str:
+    if not parse_crs(name).in_metres:
+        raise _fault(
+            f"{name} is not a projected CRS in metres",
+            "Name the city's own, such as EPSG:4547 (Beijing), EPSG:26986 (Boston), "
+            "EPSG:3826 (Taipei)",
+        )
+    return name
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError) as error:
+        raise _fault(
+            f"no time zone is called {name!r}", "Use an IANA name, such as Asia/Shanghai"
+        ) from error
+    return name
+
+
+def _hours(text: str) -> str:
+    try:
+        parse_week_hours(text)
+    except WeekHoursError as error:
+        raise _fault(error.detail, error.remedy) from error
+    return text
+
+
+# Years and months have no fixed length, so a limit in them could not be timed.
+_DURATION = re.compile(r"P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise _fault(
+            f"{value!r} is no ISO 8601 duration in days, hours, minutes",
+            'Write "PT4H" for four hours, "P1D" for a day',
+        )
+    return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise _fault("a step must leave some time", 'Write "PT4H" for four hours')
+    return value
+
+
+# Layer codes become column names of files and, in schema `edit`, names of views.
+_RESERVED = frozenset(
+    "change_set problem responsible management enforcement_lead enforcement_assistant "
+    "supervisor edge_m reason".split()
+)
+
+
+def _not_reserved(code: str) -> str:
+    if code in _RESERVED:
+        raise _fault(f"{code!r} is the name of something else", "Choose another code")
+    return code
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+LayerCode = Annotated[Code, AfterValidator(_not_reserved)]
+Title = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")],
+        Annotated[str, StringConstraints(min_length=1)],
+    ],
+    Field(min_length=1),
+]
+"""What people read, by language."""
+Longitude = Annotated[float, Field(allow_inf_nan=False, ge=-180, le=180)]
+Latitude = Annotated[float, Field(allow_inf_nan=False, ge=-90, le=90)]
+CrsName = Annotated[str, AfterValidator(_crs_name)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+
+class Layer(_Model):
+    """One kind of area."""
+
+    code: LayerCode
+    title: Title
+    kind: LayerKind
+    parent: Code | None = None
+    """The layer whose areas this one fills (tiling) or lies in (overlay)."""
+    code_pattern: Annotated[str, AfterValidator(_regex)] | None = None
+    """What an area's code must match in full; without it any code will do."""
+    findings: dict[FindingKind, Severity] = {}
+
+    def severity(self, kind: FindingKind) -> Severity:
+        """Say whether a finding in this layer stops a publish."""
+        return self.findings.get(kind, default_severity(kind))
+
+
+class Role(_Model):
+    """What the city calls the holder of a duty."""
+
+    code: Code
+    title: Title
+
+
+class Ladder(_Model):
+    """The layers to ask for one duty, most specific first; the last one is the locality."""
+
+    duty: Duty
+    category: CategoryCode | None = None
+    """A category or the beginning of its code; None is for all categories."""
+    layers: Annotated[tuple[Code, ...], Field(min_length=1)]
+
+
+class EscalationStep(_Model):
+    """Who is asked next, and how long they have."""
+
+    duty: Duty
+    layer: Code | None = None
+    """The layer whose area decides; None is for the ladder's own holder."""
+    within: Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+
+
+class Calendar(_Model):
+    """When the city works, in its local time."""
+
+    working_hours: tuple[Annotated[str, AfterValidator(_hours)], ...] = ()
+    holidays: tuple[date, ...] = ()
+    workdays: tuple[date, ...] = ()
+    """Days that are worked although the week says otherwise."""
+
+    @property
+    def week_hours(self) -> WeekHours:
+        """The working hours of a usual week; all hours where the scheme names none."""
+        texts = self.working_hours or ("",)
+        return merge_week_hours(span for text in texts for span in parse_week_hours(text))
+
+    @model_validator(mode="after")
+    def _no_day_is_both(self) -> Self:
+        both = sorted(set(self.holidays) & set(self.workdays))
+        if both:
+            days = ", ".join(map(str, both))
+            raise _fault(f"{days} is a holiday and a workday", "Keep it in one list")
+        return self
+
+
+class Extent(_Model):
+    """A generous box round the city, WGS-84 degrees."""
+
+    west: Longitude
+    south: Latitude
+    east: Longitude
+    north: Latitude
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_swapped(cls, value: object) -> object:
+        sides = value if isinstance(value, Mapping) else {}
+        south, north = sides.get("south"), sides.get("north")
+        if any(isinstance(lat, int | float) and 90 < abs(lat) <= 180 for lat in (south, north)):  # noqa: PLR2004 -- degrees
+            raise _fault(
+                f"latitudes {south} to {north} do not exist; these look like longitudes",
+                "Swap west with south and east with north",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _not_inverted(self) -> Self:
+        if self.west >= self.east:
+            raise _fault(
+                f"west {self.west} is not less than east {self.east}", "Swap west and east"
+            )
+        if self.south >= self.north:
+            raise _fault(
+                f"south {self.south} is not less than north {self.north}", "Swap south and north"
+            )
+        return self
+
+    def covers(self, *, lon: float, lat: float) -> bool:
+        """Tell whether a point, WGS-84 degrees, lies in the box or on its edge."""
+        return self.west <= lon <= self.east and self.south <= lat <= self.north
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north, as Shapely and pyproj order them."""
+        return self.west, self.south, self.east, self.north
+
+
+class DefaultPoint(_Model):
+    """A point, WGS-84 degrees, on which reports without a place were put."""
+
+    lon: Longitude
+    lat: Latitude
+    note: str = ""
+
+
+class PeopleRules(_Model):
+    """What the scheme says on assignments."""
+
+    findings: dict[FindingKind, Severity] = {}
+
+    def severity(self, kind: FindingKind) -> Severity:
+        """Say whether a finding about assignments stops a publish."""
+        return self.findings.get(kind, default_severity(kind))
+
+
+class Scheme(_Model):
+    """One city's set-up.
+
+    Get one by `read_scheme`, `parse_scheme` or `Scheme.from_document`; they alone check how its
+    parts hang together.
+    """
+
+    code: Code
+    title: Title
+    time_zone: Annotated[str, AfterValidator(_time_zone)]
+    storage_crs: Annotated[CrsName, AfterValidator(_storage_crs)]
+    input_crs: Annotated[tuple[CrsName, ...], Field(min_length=1)]
+    """What coordinates may come in; the first is what an undeclared point is in."""
+    extent: Extent
+    default_points: tuple[DefaultPoint, ...] = ()
+    categories: tuple[Category, ...] = ()
+    calendar: Calendar = Calendar()
+    layers: Annotated[tuple[Layer, ...], Field(alias="layer", min_length=1)]
+    """In display order; a parent stands before its children."""
+    roles: Annotated[tuple[Role, ...], Field(alias="role")] = ()
+    ladders: Annotated[tuple[Ladder, ...], Field(alias="ladder")] = ()
+    escalation: tuple[EscalationStep, ...] = ()
+    people: PeopleRules = PeopleRules()
+
+    @staticmethod
+    def from_document(
+        document: Mapping[str, Any], *, source: str = "stored in the database"
+    ) -> "Scheme":
+        """Make a scheme again from what `document` gave.
+
+        Raises:
+            SchemeError: all that is wrong with it.
+        """
+        return _build(document, source=source, line=lambda _: None)
+
+    def document(self) -> dict[str, Any]:
+        """Give the scheme as JSON can hold it: the keys of the TOML, the categories themselves."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    def layer(self, code: str) -> Layer | None:
+        """Find a layer by its code; None where there is no such layer."""
+        return next((layer for layer in self.layers if layer.code == code), None)
+
+    def role(self, code: str) -> Role | None:
+        """Find a role by its code; None where there is no such role."""
+        return next((role for role in self.roles if role.code == code), None)
+
+    def ladder(self, duty: Duty, *, category: str | None = None) -> Ladder:
+        """Find the ladder that a duty has for a category; the longest matching prefix wins."""
+        by_prefix = {item.category or "": item for item in self.ladders if item.duty is duty}
+        return by_prefix[longest_prefix(category or "", by_prefix) or ""]
+
+    def finding_severity(self, layer_code: str, kind: FindingKind) -> Severity:
+        """Say whether a finding stops a publish.
+
+        Args:
+            layer_code: Code of one of the scheme's layers.
+            kind: A finding about areas; `vacancy` is the people's, whatever the layer.
+
+        Raises:
+            KeyError: no layer bears this code.
+        """
+        if kind in PEOPLE_FINDINGS:
+            return self.people.severity(kind)
+        return {layer.code: layer for layer in self.layers}[layer_code].severity(kind)
+
+
+def read_scheme(path: Path) -> Scheme:
+    """Read a scheme and the categories it names.
+
+    Raises:
+        SchemeError: all that is wrong with it, by key and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problem = SchemeProblem("", None, f"{error.strerror}", "Name a TOML file that can be read")
+        raise SchemeError(str(path), problems=(problem,)) from error
+    except UnicodeDecodeError as error:
+        problem = SchemeProblem("", None, "the text is not UTF-8", "Save the file as UTF-8")
+        raise SchemeError(str(path), problems=(problem,)) from error
+    return parse_scheme(text, source=str(path), base=path.parent)
+
+
+def parse_scheme(text: str, *, source: str, base: Path) -> Scheme:
+    """Read a scheme from its text.
+
+    Args:
+        text: TOML.
+        source: What to call the text in errors.
+        base: The folder that the path of the categories starts from.
+
+    Raises:
+        SchemeError: all that is wrong with it, by key and line.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SchemeError(source, problems=(_syntax_problem(str(error), text),)) from error
+    lines = KeyLines(text)
+    unreadable: list[_Fault] = []
+    if isinstance(name := document.get("categories"), str):
+        try:
+            document["categories"] = read_categories(base / name)
+        except CategoriesError as error:
+            document["categories"] = ()
+            unreadable = [
+                _Fault(("categories",), f"{error.source}: {fault}", error.remedy)
+                for fault in error.faults
+            ]
+    return _build(document, source=source, line=lines.line, faults=unreadable)
+
+
+# Building and checking. The checks read the raw document, not the models, so that one wrong
+# value does not keep the others from being told.
+
+
+class _Fault(NamedTuple):
+    key: Key
+    message: str
+    remedy: str
+
+
+def _build(
+    document: Mapping[str, Any],
+    *,
+    source: str,
+    line: Callable[[Key], int | None],
+    faults: Iterable[_Fault] = (),
+) -> Scheme:
+    found = [*faults, *_cross_faults(document)]
+    scheme = None
+    try:
+        scheme = Scheme.model_validate(document)
+    except ValidationError as error:
+        found += map(_model_fault, error.errors())
+    if scheme is None or found:
+        problems = [
+            SchemeProblem(_dotted(fault.key), line(fault.key), fault.message, fault.remedy)
+            for fault in dict.fromkeys(found)
+        ]
+        raise SchemeError(source, problems=tuple(sorted(problems, key=lambda it: it.line or 0)))
+    return scheme
+
+
+def _dotted(key: Key) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return text.removeprefix(".")
+
+
+def _syntax_problem(message: str, text: str) -> SchemeProblem:
+    place = re.search(r" \(at line (\d+), column \d+\)$", message)
+    line = int(place[1]) if place else text.count("\n") + 1
+    return SchemeProblem("", line, f"this is not TOML: {message}", "Mend the line or the one above")
+
+
+_KNOWN_KEYS = sorted(
+    {
+        field.alias or name
+        for model in _Model.__subclasses__()
+        for name, field in model.model_fields.items()
+    }
+)
+_REMEDIES = {
+    "missing": "Add it",
+    "extra_forbidden": "Remove it",
+    "enum": "Use one of these",
+    "string_pattern_mismatch": "Use small letters, digits and _, beginning with a letter",
+    "too_short": "Give at least one",
+}
+
+
+def _model_fault(error: Mapping[str, Any]) -> _Fault:
+    # Pydantic marks a wrong key of a table by a last part of its own.
+    key = tuple(part for part in error["loc"] if part != "[key]")
+    kind, message = error["type"], error["msg"]
+    remedy = error.get("ctx", {}).get("remedy") or _REMEDIES.get(kind, "Correct the value")
+    if kind == "missing":
+        message = f"{key[-1]} is missing"
+    elif kind == "extra_forbidden":
+        message = f"there is no key called {key[-1]!r}"
+        remedy = _did_you_mean(str(key[-1]), _KNOWN_KEYS) or remedy
+    elif kind == "enum":
+        value = error["input"]
+        message = f"{value!r} is none of {error['ctx']['expected']}"
+        choices = re.findall(r"'(\w+)'", error["ctx"]["expected"])
+        remedy = _did_you_mean(str(value), choices) or remedy
+    elif kind != "scheme":
+        message = f"{message[:1].lower()}{message[1:]}, not {error['input']!r}"
+    return _Fault(key, message, remedy)
+
+
+def _did_you_mean(word: str, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(choices), n=1)
+    return f"Did you mean {close[0]!r}?".removesuffix("?") if close else ""
+
+
+def _unknown_layer(key: Key, code: str, known: Iterable[str]) -> _Fault:
+    known = list(known)
+    remedy = _did_you_mean(code, known) or f"Use one of {', '.join(known)}, or add the layer"
+    return _Fault(key, f"there is no layer {code!r}", remedy)
+
+
+def _tables(document: Mapping[str, Any], key: str) -> list[tuple[int, Mapping[str, Any]]]:
+    items = document.get(key)
+    items = items if isinstance(items, list | tuple) else []
+    return [(index, item) for index, item in enumerate(items) if isinstance(item, Mapping)]
+
+
+def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
+    layers = _tables(document, "layer")
+    for key in ("layer", "role"):
+        yield from _repeated_codes(document, key)
+    yield from _parent_faults(layers)
+    yield from _finding_faults(document, layers)
+    yield from _ladder_faults(document, layers)
+    known = [layer.get("code") for _, layer in layers]
+    for index, step in _tables(document, "escalation"):
+        code = step.get("layer")
+        if isinstance(code, str) and code not in known:
+            yield _unknown_layer(("escalation", index, "layer"), code, filter(None, known))
+    yield from _place_faults(document)
+
+
+def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:
+    first: dict[object, int] = {}
+    for index, item in _tables(document, key):
+        code = item.get("code")
+        if isinstance(code, str) and first.setdefault(code, index) != index:
+            yield _Fault(
+                (key, index, "code"),
+                f"{code!r} is the code of {key}[{first[code]}] too",
+                "Give each its own code",
+            )
+
+
+def _parent_faults(layers: list[tuple[int, Mapping[str, Any]]]) -> Iterator[_Fault]:
+    place = {layer.get("code"): index for index, layer in reversed(layers)}
+    parent_of = {layer.get("code"): layer.get("parent") for _, layer in layers}
+    for index, layer in layers:
+        code, parent, key = layer.get("code"), layer.get("parent"), ("layer", index, "parent")
+        if not isinstance(parent, str):
+            continue
+        above = _ancestors(parent, parent_of)
+        if parent not in place:
+            yield _unknown_layer(key, parent, (str(other) for other in place if other != code))
+        elif code in above:
+            yield _Fault(
+                key,
+                f"{' lies in '.join([str(code), *above[: above.index(code) + 1]])}: a circle",
+                "Remove the parent of the outermost of them",
+            )
+        elif place[parent] > index:
+            yield _Fault(
+                key,
+                f"the parent {parent!r} stands after its child",
+                f"Move [[layer]] {parent} before {code}: the outermost come first",
+            )
+
+
+def _ancestors(code: object, parent_of: Mapping[Any, Any]) -> list[Any]:
+    """Give a layer and those above it, outwards; a circle is gone round once."""
+    above: list[Any] = []
+    while isinstance(code, str) and code not in above:
+        above.append(code)
+        code = parent_of.get(code)
+    return above
+
+
+def _finding_faults(
+    document: Mapping[str, Any], layers: list[tuple[int, Mapping[str, Any]]]
+) -> Iterator[_Fault]:
+    for index, layer in layers:
+        for kind in _names(layer.get("findings")):
+            key = ("layer", index, "findings", kind)
+            if kind in PEOPLE_FINDINGS:
+                yield _Fault(key, f"{kind} is not found in areas", "Move it to [people] findings")
+            elif layer.get("kind") == LayerKind.OVERLAY and kind in {"overlap", "gap"}:
+                yield _Fault(
+                    key,
+                    f"{kind} is judged on tiling layers only, and {layer.get('code')} is an overlay",
+                    "Remove it, or make the layer tiling",
+                )
+    people = document.get("people")
+    for kind in _names(people.get("findings") if isinstance(people, Mapping) else None):
+        if kind in set(FindingKind) - PEOPLE_FINDINGS:
+            yield _Fault(
+                ("people", "findings", kind),
+                f"{kind} is found in areas, not in assignments",
+                "Move it to the findings of a layer",
+            )
+
+
+def _names(table: object) -> list[str]:
+    return list(table) if isinstance(table, Mapping) else []
+
+
+def _ladder_faults(
+    document: Mapping[str, Any], layers: list[tuple[int, Mapping[str, Any]]]
+) -> Iterator[_Fault]:
+    by_code = {layer.get("code"): layer for _, layer in reversed(layers)}
+    parent_of = {code: layer.get("parent") for code, layer in by_code.items()}
+    categories = _category_codes(document)
+    ladders = _tables(document, "ladder")
+    first: dict[tuple[object, object], int] = {}
+    for index, ladder in ladders:
+        duty, category = ladder.get("duty"), ladder.get("category")
+        if first.setdefault((duty, category), index) != index:
+            yield _Fault(
+                ("ladder", index),
+                f"{duty} has a ladder for {category or 'all categories'} "
+                f"in ladder[{first[duty, category]}] already",
+                "Remove one, or give it a category of its own",
+            )
+        if isinstance(category, str) and categories and not _begins_any(category, categories):
+            yield _Fault(
+                ("ladder", index, "category"),
+                f"no category begins with {category!r}",
+                _did_you_mean(category, categories) or "Use the beginning of a category's code",
+            )
+        yield from _rung_faults(index, ladder, by_code, parent_of)
+    for duty in Duty:
+        if (duty, None) not in first:
+            yield _Fault(
+                ("ladder",),
+                f"{duty} has no ladder for all categories",
+                f'Add [[ladder]] with duty = "{duty}" and no category',
+            )
+
+
+def _begins_any(prefix: str, codes: Iterable[str]) -> bool:
+    return any(code.startswith(prefix) for code in codes)
+
+
+def _category_codes(document: Mapping[str, Any]) -> list[str]:
+    items = document.get("categories")
+    codes = [
+        item.code if isinstance(item, Category) else item.get("code")
+        for item in (items if isinstance(items, list | tuple) else ())
+        if isinstance(item, Category | Mapping)
+    ]
+    return [code for code in codes if isinstance(code, str)]
+
+
+def _rung_faults(
+    index: int,
+    ladder: Mapping[str, Any],
+    by_code: Mapping[Any, Mapping[str, Any]],
+    parent_of: Mapping[Any, Any],
+) -> Iterator[_Fault]:
+    rungs = ladder.get("layers")
+    rungs = list(rungs) if isinstance(rungs, list | tuple) else []
+    for place, code in enumerate(rungs):
+        key = ("ladder", index, "layers", place)
+        if not isinstance(code, str):
+            continue
+        if code not in by_code:
+            yield _unknown_layer(key, code, map(str, by_code))
+        elif code in rungs[:place]:
+            yield _Fault(key, f"{code!r} is a rung twice", "Keep the first")
+    if not rungs or rungs[-1] not in by_code:
+        return
+    chain = _ancestors(rungs[-1], parent_of)
+    gaps = [code for code in chain if by_code.get(code, {}).get("kind") == LayerKind.OVERLAY]
+    if gaps:
+        whose = "it" if gaps[0] == rungs[-1] else f"{gaps[0]}, in which it lies,"
+        yield _Fault(
+            ("ladder", index, "layers", len(rungs) - 1),
+            f"the last rung {rungs[-1]!r} need not cover the whole city, for {whose} is an overlay",
+            "End the ladder with a tiling layer whose parents all tile",
+        )
+
+
+def _place_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
+    """Hold the extent against the storage CRS and the default points against the extent."""
+    try:
+        extent = Extent.model_validate(document.get("extent"))
+    except ValidationError:
+        return
+    for index, item in _tables(document, "default_points"):
+        try:
+            point = DefaultPoint.model_validate(item)
+        except ValidationError:
+            continue
+        if not extent.covers(lon=point.lon, lat=point.lat):
+            swapped = extent.covers(lon=point.lat, lat=point.lon)
+            yield _Fault(
+                ("default_points", index),
+                f"({point.lon}, {point.lat}) lies outside the extent",
+                "Swap lon and lat" if swapped else "Correct the point or the extent",
+            )
+    area = _area_of_use(document.get("storage_crs"))
+    if area is not None and not _meet(extent.bounds, area):
+        west, south, east, north = extent.bounds
+        swapped = _meet((south, west, north, east), area)
+        yield _Fault(
+            ("extent",),
+            f"the extent lies outside the area of {document['storage_crs']}, "
+            f"{area[0]} to {area[2]} east, {area[1]} to {area[3]} north",
+            "Swap west with south and east with north"
+            if swapped
+            else "Correct the extent or the storage CRS",
+        )
+
+
+Bounds = tuple[float, float, float, float]
+
+
+def _area_of_use(name: object) -> Bounds | None:
+    try:
+        epsg = parse_crs(name).epsg if isinstance(name, str) else None
+    except UnknownCrs:
+        return None
+    area = pyproj.CRS.from_epsg(epsg).area_of_use if epsg else None
+    return area.bounds if area else None
+
+
+def _meet(a: Bounds, b: Bounds) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
