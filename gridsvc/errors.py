@@ -9,12 +9,28 @@
     ├── CategoriesError
     ├── WeekHoursError
     ├── UnitGridCodeError
-    └── ...
+    ├── SchemeChangeRefused
+    ├── NothingLoaded
+    ├── ChangeSetError
+    │   ├── UnknownChangeSet
+    │   ├── ChangeSetConflict
+    │   └── ChangeSetRefused
+    ├── ImportRefused
+    └── QuestionError
+        ├── NothingPublished
+        ├── BadCoordinates
+        ├── SwappedCoordinates
+        ├── OutsideServiceArea
+        ├── DefaultPointGiven
+        ├── UnknownCategory
+        ├── BeforeFirstRevision
+        └── CrsNotAccepted
 
 Nothing here knows of HTTP; `gridsvc.api.problems` maps each class to a status.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 
@@ -151,8 +167,9 @@ class SchemeError(GridsvcError):
     def __init__(self, source: str, *, problems: tuple[SchemeProblem, ...]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         first = str(problems[0]).rstrip(".")
+        which = ", the first" if problems[1:] else ""
         super().__init__(
-            f"The scheme {source} has {count}" + (", the first: " if problems[1:] else ": ") + first,
+            f"The scheme {source} has {count}{which}: {first}",
             remedy="Mend the scheme and load it again; nothing was changed",
         )
         self.source = source
@@ -210,3 +227,230 @@ class UnitGridCodeError(GridsvcError):
         )
         self.code = code
         self.faults = faults
+
+
+class SchemeChangeRefused(GridsvcError):
+    """A scheme cannot replace the one in force, because areas already rest on that one."""
+
+
+class NothingLoaded(GridsvcError):
+    """The database has no scheme yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No scheme is loaded in this database",
+            remedy="Load one with `gridsvc scheme load FILE.toml`",
+        )
+
+
+class ChangeSetError(GridsvcError):
+    """A change set cannot do what was asked; nothing was changed."""
+
+
+class UnknownChangeSet(ChangeSetError):
+    """No open change set bears this name.
+
+    Attributes:
+        name: The name as given.
+        open_names: The names of the open change sets.
+    """
+
+    def __init__(self, name: str, *, open_names: tuple[str, ...]) -> None:
+        super().__init__(
+            f"No open change set is called {name!r}",
+            remedy=f"Open ones: {', '.join(open_names)}"
+            if open_names
+            else "None is open; make one with `--change-set NAME` on an import",
+        )
+        self.name = name
+        self.open_names = open_names
+
+
+class ChangeSetConflict(ChangeSetError):
+    """What a change set replaces was replaced meanwhile.
+
+    Attributes:
+        name: The change set.
+        conflicts: One phrase for each version lost, with who replaced it and in which revision.
+    """
+
+    def __init__(self, name: str, *, conflicts: tuple[str, ...]) -> None:
+        shown = "; ".join(conflicts[:5]) + (" …" if conflicts[5:] else "")
+        super().__init__(
+            f"The change set {name!r} rests on a state that has changed: {shown}",
+            remedy="Withdraw it and make the change again on the newest revision",
+        )
+        self.name = name
+        self.conflicts = conflicts
+
+
+class ChangeSetRefused(ChangeSetError):
+    """A change set has findings that the scheme lets stop a publish.
+
+    Attributes:
+        name: The change set.
+        findings: What stops it, one readable line each.
+    """
+
+    def __init__(self, name: str, *, findings: tuple[str, ...]) -> None:
+        shown = "; ".join(findings[:5]) + (f" … and {len(findings) - 5} more" if findings[5:] else "")
+        super().__init__(
+            f"The change set {name!r} has {len(findings)} findings that stop it: {shown}",
+            remedy="Mend them, or let the scheme only report this kind of finding for the layer",
+        )
+        self.name = name
+        self.findings = findings
+
+
+class ImportRefused(GridsvcError):
+    """A file cannot be imported; nothing was changed.
+
+    Attributes:
+        source: The file.
+    """
+
+    def __init__(self, source: str, detail: str, *, remedy: str) -> None:
+        super().__init__(f"{source}: {detail}", remedy=remedy)
+        self.source = source
+
+
+class QuestionError(GridsvcError):
+    """A point was asked that cannot be answered."""
+
+
+class NothingPublished(QuestionError):
+    """No revision is published yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing is published yet, so nobody is known to be responsible",
+            remedy="Import areas with `gridsvc areas import … --publish`",
+        )
+
+
+class BadCoordinates(QuestionError):
+    """A number of a question is missing, not finite or out of range.
+
+    Attributes:
+        field: Which, as the caller named it: "lon", "lat", "accuracy_m".
+        value: As given.
+    """
+
+    def __init__(self, field: str, value: float, *, expected: str) -> None:
+        super().__init__(f"{field} is {value}", remedy=f"Give {expected}")
+        self.field = field
+        self.value = value
+
+
+class SwappedCoordinates(QuestionError):
+    """Longitude and latitude look swapped.
+
+    Attributes:
+        lon: What was given as longitude (x).
+        lat: What was given as latitude (y).
+    """
+
+    def __init__(self, *, lon: float, lat: float) -> None:
+        super().__init__(
+            f"lon={lon}, lat={lat} lies outside the city, but lon={lat}, lat={lon} lies inside",
+            remedy="Swap the two: longitude first",
+        )
+        self.lon = lon
+        self.lat = lat
+
+
+class OutsideServiceArea(QuestionError):
+    """No area of the city covers the point.
+
+    Attributes:
+        lon: WGS-84 degrees.
+        lat: WGS-84 degrees.
+        nearest: Layer, code, name and distance_m of the nearest area; None where there is none.
+    """
+
+    def __init__(self, *, lon: float, lat: float, nearest: dict[str, object] | None) -> None:
+        near = (
+            f"; the nearest area is {nearest['layer']} {nearest['code']}, "
+            f"{nearest['distance_m']} m away"
+            if nearest
+            else ""
+        )
+        super().__init__(
+            f"The point lon={lon:.6f}, lat={lat:.6f} lies outside the service area{near}",
+            remedy="Check the coordinates and their datum (crs)",
+        )
+        self.lon = lon
+        self.lat = lat
+        self.nearest = nearest
+
+
+class DefaultPointGiven(QuestionError):
+    """The point is where reports without a place are put, so it says nothing.
+
+    Attributes:
+        lon: WGS-84 degrees.
+        lat: WGS-84 degrees.
+        note: What the scheme says of it.
+    """
+
+    def __init__(self, *, lon: float, lat: float, note: str) -> None:
+        super().__init__(
+            f"The point lon={lon}, lat={lat} is a known default point ({note or 'no note'})",
+            remedy="Find out where the report really is before routing it",
+        )
+        self.lon = lon
+        self.lat = lat
+        self.note = note
+
+
+class UnknownCategory(QuestionError):
+    """The scheme has no such category at that time.
+
+    Attributes:
+        category: The code as given.
+        close: Codes that are spelled alike.
+    """
+
+    def __init__(self, category: str, *, close: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The category {category!r} is not in the scheme",
+            remedy=f"Did you mean {' or '.join(close)}?"[:-1]
+            if close
+            else "Use a code of the scheme's categories, or leave it out",
+        )
+        self.category = category
+        self.close = close
+
+
+class BeforeFirstRevision(QuestionError):
+    """The question's time lies before anything was in force.
+
+    Attributes:
+        at: The time asked, aware.
+        first_at: The earliest that can be answered.
+    """
+
+    def __init__(self, *, at: datetime, first_at: datetime) -> None:
+        super().__init__(
+            f"At {at.isoformat()} no revision was in force",
+            remedy=f"Ask for {first_at.isoformat()} or later",
+        )
+        self.at = at
+        self.first_at = first_at
+
+
+class CrsNotAccepted(QuestionError):
+    """The scheme does not accept this CRS as input.
+
+    Attributes:
+        crs: As given.
+        accepted: What the scheme accepts.
+    """
+
+    def __init__(self, crs: str, *, accepted: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The scheme does not accept coordinates in {crs}",
+            remedy=f"Use one of {', '.join(accepted)}, or add it to input_crs",
+        )
+        self.crs = crs
+        self.accepted = accepted

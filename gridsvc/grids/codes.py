@@ -1,4 +1,4 @@
-"""A unit grid's 15-digit code names the places it lies in: district 6, street 3, community 3, unit 3."""
+"""A unit grid's code names what it lies in: district 6 digits, street 3, community 3, unit 3."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,17 @@ from gridsvc.errors import UnitGridCodeError
 
 # The first two digits of GB/T 2260: the provinces, municipalities and regions.
 _PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 "
-    "61 62 63 64 65 71 81 82".split()
+    str(region)
+    for regions in (
+        range(11, 16),
+        range(21, 24),
+        range(31, 38),
+        range(41, 47),
+        range(50, 55),
+        range(61, 66),
+        (71, 81, 82),
+    )
+    for region in regions
 )
 _PARTS = (("street", 6, 9), ("community", 9, 12), ("unit", 12, 15))
 _LENGTH = 15

@@ -27,7 +27,7 @@ class CategoryKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """What a check can find; all but `vacancy` are findings about areas."""
+    """What a check can find in areas and, the last three, in assignments."""
 
     NULL_GEOMETRY = "null_geometry"
     NOT_POLYGON = "not_polygon"
@@ -43,6 +43,8 @@ class FindingKind(StrEnum):
     SPILL = "spill"
     NARROW = "narrow"
     VACANCY = "vacancy"
+    ALREADY_HELD = "already_held"
+    UNKNOWN_AREA = "unknown_area"
 
 
 class Severity(StrEnum):
@@ -52,7 +54,9 @@ class Severity(StrEnum):
     REPORT = "report"
 
 
-PEOPLE_FINDINGS = frozenset({FindingKind.VACANCY})
+PEOPLE_FINDINGS = frozenset(
+    {FindingKind.VACANCY, FindingKind.ALREADY_HELD, FindingKind.UNKNOWN_AREA}
+)
 """Findings about assignments; a scheme sets their severity under `[people]`."""
 
 REPORTED_BY_DEFAULT = frozenset(

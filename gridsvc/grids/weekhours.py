@@ -24,12 +24,12 @@ ALWAYS: WeekHours = ((0, WEEK_MIN),)
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_OF = (
     {day: index for index, day in enumerate(_DAYS)}
-    | {f"{week}{day}": index for week in "周" for index, day in enumerate("一二三四五六日")}
+    | {f"周{day}": index for index, day in enumerate("一二三四五六日")}
     | {f"星期{day}": index for index, day in enumerate("一二三四五六日")}
     | {"周天": 6, "星期天": 6}
 )
 # Typed on a Chinese keyboard the same signs come out full-width.
-_PLAIN_SIGNS = str.maketrans("：；，－—–~～至", ":;,------")
+_PLAIN_SIGNS = str.maketrans("：；，－—–~～至", ":;,------")  # noqa: RUF001 -- on purpose
 _PIECE = re.compile(
     r"(?:(?P<days>[^\d\s]+(?:\s*[,-]\s*[^\d\s]+)*)\s*)?"
     r"(?P<from_h>\d{1,2}):(?P<from_m>\d{2})\s*-\s*(?P<to_h>\d{1,2}):(?P<to_m>\d{2})"
@@ -142,7 +142,7 @@ def _piece_spans(piece: str) -> Iterable[tuple[int, int]]:
 
 def _minute(piece: str, hour: str, minute: str) -> int:
     total = int(hour) * 60 + int(minute)
-    if int(minute) >= 60 or total > DAY_MIN:  # noqa: PLR2004 -- minutes of an hour
+    if int(minute) >= 60 or total > DAY_MIN:
         raise WeekHoursError(
             piece, f"has no such time as {hour}:{minute}", remedy="Use 00:00 to 24:00"
         )
