@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import URL, Engine, MetaData, TextClause, make_url, text
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from gridsvc.errors import DatabaseUnavailable
 
@@ -81,6 +81,17 @@ def sql_text(package: str, name: str) -> str:
 def sql(package: str, name: str) -> TextClause:
     """Make a statement of `package/sql/name.sql`; its `:parameters` are bound by the caller."""
     return text(sql_text(package, name))
+
+
+def run_sql(session: Session, package: str, name: str, **parameters: object) -> None:
+    """Run the statements of `package/sql/name.sql`, each with the parameters that it uses.
+
+    A statement ends with a semicolon at the end of a line.
+    """
+    for statement in re.split(r";\s*\n", sql_text(package, name)):
+        clause = text(statement)
+        used = {key: parameters[key] for key in clause.compile().params}
+        session.execute(clause, used)
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

@@ -83,9 +83,7 @@ class Category(Base):
 
     scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
     code: Mapped[str] = mapped_column(Text, primary_key=True)
-    valid_from: Mapped[datetime] = mapped_column(
-        Instant, primary_key=True, server_default=text("'-infinity'")
-    )
+    valid_from: Mapped[datetime] = mapped_column(Instant, primary_key=True)
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
     kind: Mapped[str] = mapped_column(Text)
     name_zh: Mapped[str] = mapped_column(Text)

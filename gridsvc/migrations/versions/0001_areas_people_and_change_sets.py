@@ -134,12 +134,7 @@ def upgrade() -> None:
         "category",
         sa.Column("scheme_id", sa.Integer(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
-        sa.Column(
-            "valid_from",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("'-infinity'"),
-            nullable=False,
-        ),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
         sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name_zh", sa.Text(), nullable=False),

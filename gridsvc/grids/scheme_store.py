@@ -1,0 +1,158 @@
+"""The scheme in force: stored as versions, so that old answers keep the ladders of their time."""
+
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from gridsvc.crs import parse_crs
+from gridsvc.db import sql
+from gridsvc.errors import NothingLoaded, SchemeChangeRefused
+from gridsvc.grids import models
+from gridsvc.grids.publishing_lock import lock_publishing
+from gridsvc.grids.schemes import Scheme
+
+GEOMETRY_COLUMNS = (
+    ("area", "boundary", "MultiPolygon"),
+    ("area_edit", "boundary", "MultiPolygon"),
+    ("area_piece", "piece", "Polygon"),
+)
+
+
+def load_scheme(session: Session, scheme: Scheme) -> int | None:
+    """Put a scheme in force.
+
+    Before anything is published it simply rules from the first revision on; afterwards it makes
+    a revision of its own, from which its ladders hold.
+
+    Returns:
+        The number of the revision it made; None where it made none, because nothing is
+        published yet or the same scheme is in force.
+
+    Raises:
+        SchemeChangeRefused: areas rest on the storage CRS or on a layer that it drops.
+    """
+    lock_publishing(session)
+    current = session.scalars(
+        select(models.SchemeVersion).order_by(models.SchemeVersion.id.desc()).limit(1)
+    ).first()
+    document = scheme.document()
+    if current and current.document == document:
+        return None
+    srid = parse_crs(scheme.storage_crs).epsg
+    if srid is None:  # pragma: no cover -- the scheme's own check admits projected EPSG codes only
+        raise SchemeChangeRefused("The storage CRS has no EPSG code", remedy="Name one")
+    if current is None or current.srid != srid:
+        _set_storage_crs(session, srid)
+    _store_layers(session, scheme)
+    version = models.SchemeVersion(
+        code=scheme.code, document=document, srid=srid, time_zone=scheme.time_zone
+    )
+    session.add(version)
+    session.flush()
+    _store_parts(session, scheme, version.id)
+    revised: int | None = session.scalar(
+        sql("gridsvc.grids", "revise_scheme"), {"scheme_id": version.id}
+    )
+    return revised
+
+
+def current_scheme(session: Session) -> Scheme:
+    """Read the scheme in force.
+
+    Raises:
+        NothingLoaded: no scheme was ever loaded.
+    """
+    document = session.scalar(
+        select(models.SchemeVersion.document).order_by(models.SchemeVersion.id.desc()).limit(1)
+    )
+    if document is None:
+        raise NothingLoaded
+    return Scheme.from_document(document)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    # The first day of the calendar has no earlier instant, so it stands for "always" in UTC.
+    return datetime.combine(day, time(), UTC if day == date.min else zone)
+
+
+def _set_storage_crs(session: Session, srid: int) -> None:
+    if session.scalar(select(func.count()).select_from(models.Area)):
+        raise SchemeChangeRefused(
+            f"Areas are stored already, so the storage CRS cannot become EPSG:{srid}",
+            remedy="Keep the storage CRS, or load the city into a new database",
+        )
+    for table, column, kind in GEOMETRY_COLUMNS:
+        session.execute(
+            text(
+                f"ALTER TABLE gridsvc.{table} ALTER COLUMN {column} "
+                f"TYPE geometry({kind}, {srid}) USING ST_SetSRID({column}, {srid})"
+            )
+        )
+
+
+def _store_layers(session: Session, scheme: Scheme) -> None:
+    kept = {layer.code for layer in scheme.layers}
+    used = set(session.scalars(select(models.Area.layer).where(models.Area.rev_to.is_(None))))
+    if dropped := sorted(used - kept):
+        raise SchemeChangeRefused(
+            f"The scheme drops {', '.join(dropped)}, which still has areas",
+            remedy="Keep the layer, or close its areas first",
+        )
+    for position, layer in enumerate(scheme.layers):
+        row = {
+            "code": layer.code,
+            "kind": layer.kind.value,
+            "parent": layer.parent,
+            "position": position,
+            "title_zh": layer.title.get("zh", layer.code),
+            "title_en": layer.title.get("en", layer.code),
+        }
+        session.execute(
+            insert(models.Layer)
+            .values(row)
+            .on_conflict_do_update(index_elements=["code"], set_=row)
+        )
+
+
+def _store_parts(session: Session, scheme: Scheme, scheme_id: int) -> None:
+    session.add_all(
+        models.Category(
+            scheme_id=scheme_id,
+            code=category.code,
+            kind=category.kind.value,
+            name_zh=category.name_zh or category.name_en,
+            name_en=category.name_en or category.name_zh,
+            valid_from=_midnight(category.valid_from or date.min, scheme.zone),
+            valid_to=category.valid_to and _midnight(category.valid_to, scheme.zone),
+        )
+        for category in scheme.categories
+    )
+    session.add_all(
+        models.Rung(
+            scheme_id=scheme_id,
+            duty=ladder.duty.value,
+            category=ladder.category or "",
+            position=position,
+            layer=layer,
+            is_locality=position == len(ladder.layers),
+        )
+        for ladder in scheme.ladders
+        for position, layer in enumerate(ladder.layers, start=1)
+    )
+    document = scheme.document()
+    session.add_all(
+        models.EscalationStep(
+            scheme_id=scheme_id,
+            step=number,
+            duty=step.duty.value,
+            layer=step.layer,
+            within=stored["within"],
+        )
+        for number, (step, stored) in enumerate(
+            zip(scheme.escalation, document.get("escalation", ()), strict=True), start=1
+        )
+    )
+    session.flush()

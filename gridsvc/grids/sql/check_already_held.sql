@@ -1,0 +1,15 @@
+-- Two assignments for one duty, rank, category and hour.
+--   :change_set  id
+-- Columns: layer, area_code, duty, rank, category, party_code, other (the earlier holder),
+-- held_from, held_to of the other. A hand-over is no clash: periods are half-open.
+SELECT n.layer, n.area_code, n.duty, n.rank, n.category, n.party_code,
+       o.party_code AS other, o.valid_from AS held_from, o.valid_to AS held_to
+FROM gridsvc.draft_assignment(:change_set) AS n
+JOIN gridsvc.draft_assignment(:change_set) AS o
+  ON o.layer = n.layer AND o.area_code = n.area_code AND o.duty = n.duty AND o.rank = n.rank
+ AND coalesce(o.category, '') = coalesce(n.category, '') AND o.hours && n.hours
+ AND tstzrange(o.valid_from, o.valid_to) && tstzrange(n.valid_from, n.valid_to)
+WHERE n.proposed
+  AND (NOT o.proposed
+       OR (o.valid_from, o.party_code, o.hours) < (n.valid_from, n.party_code, n.hours))
+ORDER BY n.layer, n.area_code, n.duty, n.rank

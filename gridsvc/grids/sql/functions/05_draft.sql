@@ -1,0 +1,39 @@
+-- The state that publishing a change set would leave, at an instant: live versions less those
+-- it replaces, plus those it proposes. Change set null: the live state.
+
+CREATE OR REPLACE FUNCTION gridsvc.draft_area(change_set integer, at timestamptz)
+RETURNS TABLE (layer text, code text, name text, boundary geometry)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT a.layer, a.code, a.name, a.boundary
+    FROM gridsvc.area AS a
+    WHERE a.rev_to IS NULL
+      AND a.valid_from <= at AND (a.valid_to IS NULL OR at < a.valid_to)
+      AND NOT EXISTS (SELECT FROM gridsvc.area_edit AS e
+                      WHERE e.change_set_id = change_set AND e.replaces = a.id)
+    UNION ALL
+    SELECT e.layer, e.code, e.name, e.boundary
+    FROM gridsvc.area_edit AS e
+    WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL
+      AND e.valid_from <= at AND (e.valid_to IS NULL OR at < e.valid_to)
+$$;
+
+-- All periods, not one instant: who holds what and when. `proposed` tells what is new.
+CREATE OR REPLACE FUNCTION gridsvc.draft_assignment(change_set integer)
+RETURNS TABLE (
+    proposed boolean, party_code text, layer text, area_code text, duty text, role text,
+    rank smallint, category text, hours int4multirange, valid_from timestamptz,
+    valid_to timestamptz
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT false, s.party_code, s.layer, s.area_code, s.duty, s.role, s.rank, s.category,
+           s.hours, s.valid_from, s.valid_to
+    FROM gridsvc.assignment AS s
+    WHERE s.rev_to IS NULL
+      AND NOT EXISTS (SELECT FROM gridsvc.assignment_edit AS e
+                      WHERE e.change_set_id = change_set AND e.replaces = s.id)
+    UNION ALL
+    SELECT true, e.party_code, e.layer, e.area_code, e.duty, e.role, e.rank, e.category,
+           e.hours, e.valid_from, e.valid_to
+    FROM gridsvc.assignment_edit AS e
+    WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
+$$;

@@ -1,0 +1,17 @@
+-- Carry a change set's edits of parties and assignments into the live state.
+--   :change_set  id
+--   :revision    the revision it becomes
+INSERT INTO gridsvc.party (code, name, kind, phone)
+SELECT code, name, kind, phone FROM gridsvc.party_edit WHERE change_set_id = :change_set
+ON CONFLICT (code) DO UPDATE
+SET name = excluded.name, kind = excluded.kind, phone = excluded.phone;
+UPDATE gridsvc.assignment AS s SET rev_to = :revision
+FROM gridsvc.assignment_edit AS e
+WHERE e.change_set_id = :change_set AND e.replaces = s.id AND s.rev_to IS NULL;
+INSERT INTO gridsvc.assignment
+    (party_code, layer, area_code, duty, role, rank, category, hours, valid_from, valid_to,
+     rev_from)
+SELECT party_code, layer, area_code, duty, role, rank, category, hours, valid_from, valid_to,
+       :revision
+FROM gridsvc.assignment_edit
+WHERE change_set_id = :change_set AND party_code IS NOT NULL
