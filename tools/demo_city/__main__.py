@@ -1,0 +1,92 @@
+"""`python -m tools.demo_city data` writes the demo city; the same seed gives the same city.
+
+Sidecar files tell where each came from and its sha256.
+"""
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+
+from tools.demo_city import EPSG, SEED, areas, network, people, reports
+
+MADE_ON = "2026-11-22"
+CATEGORIES = Path(__file__).parents[2] / "data/categories/gbt30428.csv"
+
+
+def city() -> areas.City:
+    """Draw the network and all layers."""
+    return areas.build(network.draw(_chance(0)), _chance(1))
+
+
+def write(out: Path) -> None:
+    """Write boundaries, people and reports with their sidecars below a folder."""
+    drawn = city()
+    table = people.build(drawn, _chance(2))
+    received, chronic = reports.build(drawn, CATEGORIES, _chance(3))
+    paths = [
+        out / name for name in ("boundaries/demo.gpkg", "people/demo.csv", "reports/demo.parquet")
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+    boundaries, persons, history = paths
+    # GeoPackage notes when it was written; a fixed instant keeps the file the same.
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{MADE_ON}T00:00:00.000Z"})
+    for layer, frame in drawn.layers.items():
+        pyogrio.write_dataframe(
+            frame, boundaries, layer=layer, geometry_type="Polygon", layer_options={"FID": "fid"}
+        )
+    table.to_csv(persons, index=False, lineterminator="\n")
+    received.to_parquet(history, index=False, compression="zstd")
+    shapes = "".join(f'{layer} = "{digest}"\n' for layer, digest in digests(drawn).items())
+    _sidecar(
+        boundaries,
+        f'crs = "EPSG:{EPSG}"\ngeos = "{shapely.geos_version_string}"\n\n'
+        f"[geometry_sha256]  # of the WKB of a layer's areas in the order of their codes\n{shapes}",
+    )
+    _sidecar(persons, 'phones = "numbers beginning 1380000 and 010-0000, made up"\n')
+    _sidecar(
+        history, 'crs = "per row, in column crs"\n' + "".join(map(_chronic, chronic.itertuples()))
+    )
+
+
+def digests(drawn: areas.City) -> dict[str, str]:
+    """Digest each layer's geometry."""
+    return {
+        layer: hashlib.sha256(b"".join(shapely.to_wkb(frame.geometry.to_numpy()))).hexdigest()
+        for layer, frame in drawn.layers.items()
+    }
+
+
+def _chronic(place: "pd.core.frame._PandasNamedTuple") -> str:  # type: ignore[name-defined]
+    return (
+        f"\n[[chronic]]  # {place.cases} cases within 6 m, each 15 to 29 days after a closing\n"
+        f'lon = {place.lon}\nlat = {place.lat}\ncategory = "{place.category}"\n'
+    )
+
+
+def _sidecar(path: Path, more: str) -> None:
+    told = {
+        "source": f"python -m tools.demo_city, seed {SEED}; made up, no real place or person",
+        "licence": "Apache-2.0",
+        "date": MADE_ON,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    lines = "".join(f'{key} = "{value}"\n' for key, value in told.items())
+    path.with_suffix(".toml").write_text(lines + more, encoding="utf-8")
+
+
+def _chance(part: int) -> np.random.Generator:
+    return np.random.default_rng([SEED, part])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tools.demo_city", description=__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="such as data")
+    write(parser.parse_args(sys.argv[1:]).out)
