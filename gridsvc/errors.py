@@ -16,6 +16,13 @@
     │   ├── ChangeSetConflict
     │   └── ChangeSetRefused
     ├── ImportRefused
+    ├── UnknownLayer
+    ├── UnknownArea
+    ├── KeyRefused
+    ├── ScopeMissing
+    ├── UnknownScope
+    ├── KeyNameTaken
+    ├── UnknownKey
     └── QuestionError
         ├── NothingPublished
         ├── BadCoordinates
@@ -454,3 +461,114 @@ class CrsNotAccepted(QuestionError):
         )
         self.crs = crs
         self.accepted = accepted
+
+
+class UnknownLayer(GridsvcError):
+    """The scheme has no such layer.
+
+    Attributes:
+        layer: The code as given.
+        known: Codes of the layers there are.
+    """
+
+    def __init__(self, layer: str, *, known: tuple[str, ...]) -> None:
+        super().__init__(
+            f"There is no layer {layer!r}",
+            remedy=f"Use one of {', '.join(known)}" if known else "Load a scheme first",
+        )
+        self.layer = layer
+        self.known = known
+
+
+class UnknownArea(GridsvcError):
+    """No area of the layer bears this code at that time.
+
+    Attributes:
+        layer: Code of the layer.
+        code: Code of the area.
+        at: The time asked, aware.
+    """
+
+    def __init__(self, layer: str, code: str, *, at: datetime) -> None:
+        super().__init__(
+            f"At {at.isoformat()} there is no area {code!r} in the layer {layer!r}",
+            remedy="Check the code, or ask for another time",
+        )
+        self.layer = layer
+        self.code = code
+        self.at = at
+
+
+class KeyRefused(GridsvcError):
+    """A call came without a key, or with one that is unknown or revoked.
+
+    Attributes:
+        given: Whether there was a key.
+    """
+
+    def __init__(self, *, given: bool) -> None:
+        super().__init__(
+            "The API key is unknown or revoked" if given else "The call carries no API key",
+            remedy="Send `Authorization: Bearer KEY`; `gridsvc key create` makes one",
+        )
+        self.given = given
+
+
+class ScopeMissing(GridsvcError):
+    """A key does not allow the call.
+
+    Attributes:
+        needed: Scopes of which one is needed.
+        held: The scopes of the key.
+    """
+
+    def __init__(self, needed: tuple[str, ...], *, held: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The call needs the scope {' or '.join(needed)}; "
+            f"the key has {', '.join(held) or 'none'}",
+            remedy="Use a key with that scope",
+        )
+        self.needed = needed
+        self.held = held
+
+
+class UnknownScope(GridsvcError):
+    """No scope of the API bears this name.
+
+    Attributes:
+        scope: The name as given.
+        known: The scopes there are.
+    """
+
+    def __init__(self, scope: str, *, known: tuple[str, ...]) -> None:
+        super().__init__(
+            f"There is no scope {scope!r}", remedy=f"Use one or more of {', '.join(known)}"
+        )
+        self.scope = scope
+        self.known = known
+
+
+class KeyNameTaken(GridsvcError):
+    """Another API key bears this name; the names of revoked keys stay taken for the log's sake.
+
+    Attributes:
+        name: The name as given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is an API key called {name!r} already", remedy="Choose another")
+        self.name = name
+
+
+class UnknownKey(GridsvcError):
+    """No API key that is in force bears this name.
+
+    Attributes:
+        name: The name as given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"No API key in force is called {name!r}", remedy="See `gridsvc key list`"
+        )
+        self.name = name

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn, Self
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self
 from zoneinfo import ZoneInfo
 
 import pyproj
@@ -172,6 +172,8 @@ class Layer(_Model):
     """The layer whose areas this one fills (tiling) or lies in (overlay)."""
     code_pattern: Annotated[str, AfterValidator(_regex)] | None = None
     """What an area's code must match in full; without it any code will do."""
+    code_format: Literal["unit_grid"] | None = None
+    """A code with a rule of its own: 15 digits, 6+3+3+3, of a unit grid."""
     findings: dict[FindingKind, Severity] = {}
 
     def severity(self, kind: FindingKind) -> Severity:

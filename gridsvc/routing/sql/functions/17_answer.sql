@@ -75,10 +75,13 @@ BEGIN
         duties := duties || jsonb_build_object(duty_name, chosen);
     END LOOP;
 
-    -- Nobody is responsible: the edge that matters is the innermost tiling area's.
+    -- Nobody is responsible: the edge that matters is that of the first rung's area.
     IF deciding.code IS NULL THEN
-        SELECT c.* INTO deciding FROM unnest(areas) AS c
-        WHERE c.kind = 'tiling' ORDER BY c.position DESC, c.code COLLATE "C" LIMIT 1;
+        SELECT c.* INTO deciding
+        FROM unnest(areas) AS c
+        JOIN gridsvc.rung AS r ON r.layer = c.layer AND r.scheme_id = scheme.id
+             AND r.duty = 'responsibility' AND r.category = ''
+        ORDER BY r.position, c.code COLLATE "C" LIMIT 1;
     END IF;
     SELECT * INTO e FROM gridsvc.edge(point, deciding, revision, at);
 

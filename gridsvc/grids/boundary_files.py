@@ -1,0 +1,110 @@
+"""Reading a file of boundaries in any of the formats that cities hand over."""
+
+import gzip
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from gridsvc.crs import Crs, parse_crs
+from gridsvc.errors import ImportRefused, UnknownCrs
+
+FORMATS = "GeoJSON, GeoPackage, Shapefile (.zip), GeoParquet, FlatGeobuf, KML; also gzipped"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryFile:
+    """What was read.
+
+    Attributes:
+        source: The file's name.
+        frame: All columns and the geometry, as in the file.
+        crs: What its coordinates are in: as the caller declared, else as the file says.
+    """
+
+    source: str
+    frame: gpd.GeoDataFrame
+    crs: Crs
+
+
+def read_boundaries(
+    path: Path, *, crs: str | None = None, default_crs: str, table: str | None = None
+) -> BoundaryFile:
+    """Read every feature of a file.
+
+    Args:
+        path: One of `FORMATS`, told apart by its ending.
+        crs: Declared by the caller; wins over what the file says.
+        default_crs: For a file that says nothing.
+        table: Layer within a file that holds several; needed only there.
+
+    Raises:
+        ImportRefused: missing, damaged, of another format, or with several tables.
+        UnknownCrs: `crs` names none.
+    """
+    declared = parse_crs(crs) if crs else None
+    if not path.is_file():
+        raise ImportRefused(str(path), "there is no such file", remedy="Name a file that exists")
+    frame = _read_frame(path, table)
+    if declared is None:
+        declared = _stated_crs(path, frame) or parse_crs(default_crs)
+    return BoundaryFile(path.name, frame, declared)
+
+
+def _read_frame(path: Path, table: str | None) -> gpd.GeoDataFrame:
+    if path.suffix == ".gz":
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder) / path.stem
+            with gzip.open(path) as packed:
+                plain.write_bytes(packed.read())
+            return _read_frame(plain, table)
+    try:
+        if path.suffix in {".parquet", ".geoparquet"}:
+            return gpd.read_parquet(path)
+        place = f"/vsizip/{path}" if path.suffix == ".zip" else path
+        table = table or _only_table(path, place)
+        frame = pyogrio.read_dataframe(place, layer=table)
+    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
+        raise ImportRefused(
+            path.name,
+            f"it cannot be read ({str(error).splitlines()[0]})",
+            remedy=f"Give a whole file in one of {FORMATS}",
+        ) from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise ImportRefused(
+            path.name, "it has no geometry", remedy="Give a file whose rows have boundaries"
+        )
+    return frame
+
+
+def _only_table(path: Path, place: Path | str) -> str:
+    tables = [str(name) for name, kind in pyogrio.list_layers(place) if kind is not None]
+    if len(tables) == 1:
+        return tables[0]
+    raise ImportRefused(
+        path.name,
+        f"it holds {len(tables)} tables with geometry: {', '.join(tables)}",
+        remedy="Name one with --table",
+    )
+
+
+def _stated_crs(path: Path, frame: gpd.GeoDataFrame) -> Crs | None:
+    stated = frame.crs
+    if stated is None:
+        return None
+    code = stated.to_epsg(min_confidence=70)
+    if code is None and stated.name == "WGS 84 (CRS84)":
+        code = 4326
+    if code is None:
+        raise ImportRefused(
+            path.name,
+            f"its CRS ({stated.name}) has no EPSG code",
+            remedy="Name the CRS with --crs EPSG:number",
+        )
+    try:
+        return parse_crs(f"EPSG:{code}")
+    except UnknownCrs as error:
+        raise ImportRefused(path.name, error.detail, remedy="Name it with --crs") from error

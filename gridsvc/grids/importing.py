@@ -1,0 +1,495 @@
+"""A file of boundaries becomes a draft change set; what is wrong with the file is told, row by row.
+
+The steps, each over all rows at once: codes and names, null and odd geometries, the CRS guard,
+projection, rounding to a millimetre, repair, duplicates, extent, datum guard, and the
+difference from the live state.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.orm import Session
+
+from gridsvc.crs import convert_geometries, guard_bounds, guard_layer, parse_crs
+from gridsvc.db import run_sql
+from gridsvc.errors import ImportRefused
+from gridsvc.grids import models
+from gridsvc.grids.boundary_files import BoundaryFile
+from gridsvc.grids.codes import unit_grid_code_faults
+from gridsvc.grids.schemes import Layer, Scheme
+from gridsvc.grids.terms import FindingKind, LayerKind, Severity
+from gridsvc.grids.validation import Finding, check
+
+Geometries = NDArray[np.object_]
+Mask = NDArray[np.bool_]
+
+WGS84 = "EPSG:4326"
+MILLIMETRE_M = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair did to one area.
+
+    Attributes:
+        code: The area's code.
+        reason: What was wrong, as GEOS says it, with its place in storage coordinates.
+        area_before_m2: By the shoelace formula, so that of a broken ring too.
+        area_after_m2: Of the mended boundary.
+    """
+
+    code: str
+    reason: str
+    area_before_m2: float
+    area_after_m2: float
+
+    def __str__(self) -> str:
+        change = self.area_after_m2 - self.area_before_m2
+        return f"{self.code}: {self.reason}; area {self.area_after_m2:.2f} m² ({change:+.2f} m²)"
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import would do, or did once the caller commits.
+
+    Attributes:
+        source: The file's name.
+        layer: Code of the layer.
+        counts: Areas added, changed, closed, unchanged; rows skipped.
+        repairs: What was mended.
+        findings: What is wrong, stops first.
+    """
+
+    source: str
+    layer: str
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("added", "changed", "closed", "unchanged", "skipped"), 0
+        )
+    )
+    repairs: list[Repair] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether anything found stops a publish."""
+        return any(finding.stops for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """How a file is to be read.
+
+    Attributes:
+        layer: Code of the layer.
+        code: Column of the areas' codes.
+        name: Column of their names; None leaves them unnamed.
+        repair: Mend invalid rings instead of only finding them.
+        dissolve: Rows of one code are parts of one area.
+        part: The file is a part of the layer: areas that it lacks stay as they are.
+        valid_from: Instant from which the file's state holds; None is now.
+    """
+
+    layer: str
+    code: str
+    name: str | None = None
+    repair: bool = False
+    dissolve: bool = False
+    part: bool = False
+    valid_from: datetime | None = None
+
+
+def import_areas(
+    session: Session,
+    scheme: Scheme,
+    file: BoundaryFile,
+    options: ImportOptions,
+    *,
+    change_set: models.ChangeSet,
+) -> ImportReport:
+    """Propose a file's areas in a change set and check the state that would result.
+
+    Nothing is published. A dry run is the same call in a transaction that is rolled back.
+
+    Raises:
+        ImportRefused: the layer or a column is not there.
+    """
+    layer = _layer(scheme, file, options.layer)
+    report = ImportReport(file.source, layer.code)
+    rows = _Rows(scheme, layer, report, file, options)
+    if rows.placed_well():
+        rows.drop_null_and_odd()
+        rows.project()
+        rows.mend()
+        rows.join_duplicates()
+        rows.judge_codes_and_names()
+        rows.judge_extent()
+        _judge_datum(session, rows)
+        _propose(session, rows, change_set)
+        report.findings += check(
+            session, scheme, change_set=change_set, layers=_touched(scheme, layer)
+        )
+    report.findings.sort(key=lambda finding: not finding.stops)
+    return report
+
+
+def _touched(scheme: Scheme, layer: Layer) -> list[str]:
+    return [item.code for item in scheme.layers if layer.code in (item.code, item.parent)]
+
+
+def _layer(scheme: Scheme, file: BoundaryFile, code: str) -> Layer:
+    layer = scheme.layer(code)
+    if layer is None:
+        codes = [item.code for item in scheme.layers]
+        raise ImportRefused(
+            file.source,
+            f"the scheme has no layer {code!r}",
+            remedy=f"Name one of {', '.join(codes)} with --layer",
+        )
+    return layer
+
+
+class _Rows:
+    """The rows of a file on their way into a layer: parallel arrays of code, name, geometry."""
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        layer: Layer,
+        report: ImportReport,
+        file: BoundaryFile,
+        options: ImportOptions,
+    ) -> None:
+        self.scheme = scheme
+        self.layer = layer
+        self.report = report
+        self.file = file
+        self.options = options
+        self.codes = _texts(self._column(options.code, "--code"))
+        self.names = (
+            _texts(self._column(options.name, "--name"))
+            if options.name
+            else np.full(len(file.frame), None, dtype=object)
+        )
+        self.geometries: Geometries = np.asarray(file.frame.geometry.array, dtype=object)
+
+    def _column(self, name: str, option: str) -> "pd.Series[Any]":
+        columns = [column for column in self.file.frame.columns if column != "geometry"]
+        if name not in columns:
+            close = difflib.get_close_matches(name, columns, 3) or columns
+            raise ImportRefused(
+                self.file.source,
+                f"it has no column {name!r}",
+                remedy=f"Name one of {', '.join(map(str, close))} with {option}",
+            )
+        return self.file.frame[name]
+
+    def placed_well(self) -> bool:
+        """Refuse coordinates that cannot be in the declared CRS: feet that say degrees."""
+        present = self.geometries[~_missing(self.geometries)]
+        if len(present) == 0:
+            self.find(FindingKind.NULL_GEOMETRY, None, "no row has a geometry", stop=True)
+            return False
+        placement = guard_bounds(
+            tuple(shapely.total_bounds(present)),
+            declared=self.file.crs,
+            candidates=self.scheme.input_crs,
+            extent=self.scheme.extent.bounds,
+        )
+        if placement.impossible or (not placement.plausible and placement.inside):
+            self.find(FindingKind.UNDECLARED_CRS, None, placement.message(), stop=True)
+            return False
+        return True
+
+    def drop_null_and_odd(self) -> None:
+        """Leave rows without a polygon out, and say so."""
+        missing = _missing(self.geometries)
+        self.find_rows(
+            FindingKind.NULL_GEOMETRY, missing, lambda n: f"{self.label(n)} has no geometry"
+        )
+        polygonal = np.isin(
+            shapely.get_type_id(self.geometries),
+            (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON),
+        )
+        self.find_rows(
+            FindingKind.NOT_POLYGON,
+            ~polygonal & ~missing,
+            lambda n: f"{self.label(n)} is a {self.geometries[n].geom_type}",
+        )
+        self.keep(polygonal & ~missing)
+
+    def project(self) -> None:
+        """Take the boundaries to the storage CRS; those that it cannot hold are left out."""
+        self.raw_valid = shapely.is_valid(self.geometries)
+        projected = convert_geometries(
+            shapely.force_2d(self.geometries),
+            source=self.file.crs,
+            target=self.scheme.storage_crs,
+        )
+        lost = _missing(projected)
+        self.find_rows(
+            FindingKind.OUTSIDE_EXTENT,
+            lost,
+            lambda n: f"{self.label(n)} has coordinates that do not exist in {self.file.crs}",
+        )
+        self.geometries = projected
+        self.raw_valid = self.raw_valid[~lost]
+        self.keep(~lost)
+
+    def mend(self) -> None:
+        """Round to a millimetre and mend the rings that this breaks; others only if asked.
+
+        Rounding looks at each vertex alone, so neighbours that shared one still do.
+        """
+        before = self.geometries
+        rounded = shapely.set_coordinates(
+            before.copy(), np.round(shapely.get_coordinates(before), 3)
+        )
+        broken = ~shapely.is_valid(rounded)
+        refused = broken & ~self.raw_valid & (not self.options.repair)
+        for n in np.flatnonzero(refused):
+            reason = shapely.is_valid_reason(rounded[n])
+            self.find(
+                FindingKind.INVALID_RING,
+                n,
+                f"{self.label(n)}: {reason}; --repair would mend it",
+                place=_reason_point(reason, self.scheme.storage_crs),
+            )
+        for n in np.flatnonzero(broken & ~refused):
+            mended = _valid_on_grid(rounded[n])
+            reason = shapely.is_valid_reason(rounded[n])
+            if self.raw_valid[n]:
+                reason += " after rounding to 1 mm"
+            self.report.repairs.append(
+                Repair(self.codes[n] or f"row {n + 1}", reason, rounded[n].area, mended.area)
+            )
+            rounded[n] = mended
+        self.geometries = rounded
+        self.keep(~refused & ~shapely.is_empty(rounded))
+
+    def join_duplicates(self) -> None:
+        """Make one area of the rows of one code; without --dissolve it is a finding."""
+        coded = self.codes != None  # noqa: E711 -- elementwise on an object array
+        codes, first, inverse, count = np.unique(
+            self.codes[coded].astype(str),
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        if (count == 1).all():
+            return
+        if not self.options.dissolve:
+            for code, times in zip(codes[count > 1], count[count > 1], strict=True):
+                rows = np.flatnonzero(self.codes == code)
+                self.find(
+                    FindingKind.DUPLICATE_CODE,
+                    int(rows[0]),
+                    f"{self.layer.code} {code} stands in {times} rows; --dissolve would take "
+                    "them as parts of one area",
+                )
+        geometries = self.geometries[coded]
+        order = np.argsort(inverse, kind="stable")
+        groups = np.split(geometries[order], np.cumsum(count)[:-1])
+        joined = np.array(
+            [
+                group[0] if len(group) == 1 else _valid_on_grid(shapely.union_all(group))
+                for group in groups
+            ],
+            dtype=object,
+        )
+        without = ~coded
+        self.names = np.concatenate([self.names[coded][first], self.names[without]])
+        self.geometries = np.concatenate([joined, self.geometries[without]])
+        self.codes = np.concatenate([codes.astype(object), self.codes[without]])
+
+    def judge_codes_and_names(self) -> None:
+        """Find codes that the layer does not know the like of; rows without one are left out."""
+        without = self.codes == None  # noqa: E711 -- elementwise on an object array
+        self.find_rows(FindingKind.ODD_CODE, without, lambda n: f"a row has no {self.options.code}")
+        pattern = re.compile(self.layer.code_pattern) if self.layer.code_pattern else None
+        for n in np.flatnonzero(~without):
+            code = self.codes[n]
+            if pattern and not pattern.fullmatch(code):
+                self.find(
+                    FindingKind.ODD_CODE,
+                    n,
+                    f"{self.layer.code} {code!r} does not match {pattern.pattern}",
+                )
+            elif self.layer.code_format == "unit_grid" and (faults := unit_grid_code_faults(code)):
+                self.find(FindingKind.ODD_CODE, n, f"{self.layer.code} {code!r} {faults[0]}")
+        if self.options.name:
+            self.find_rows(
+                FindingKind.EMPTY_NAME,
+                (self.names == None) & ~without,  # noqa: E711 -- elementwise
+                lambda n: f"{self.layer.code} {self.codes[n]} has no {self.options.name}",
+            )
+        self.keep(~without)
+
+    def judge_extent(self) -> None:
+        """Find areas that reach out of the city's extent."""
+        box = shapely.box(*self.scheme.extent.bounds)
+        lonlat = convert_geometries(
+            shapely.box(*shapely.bounds(self.geometries).T),
+            source=self.scheme.storage_crs,
+            target=WGS84,
+        )
+        self.find_rows(
+            FindingKind.OUTSIDE_EXTENT,
+            ~shapely.covered_by(lonlat, box),
+            lambda n: f"{self.label(n)} reaches out of the extent of the scheme",
+        )
+
+    def keep(self, mask: Mask) -> None:
+        """Go on with these rows only."""
+        self.report.counts["skipped"] += int((~mask).sum())
+        self.codes, self.names = self.codes[mask], self.names[mask]
+        self.geometries = self.geometries[mask]
+        if hasattr(self, "raw_valid") and len(self.raw_valid) == len(mask):
+            self.raw_valid = self.raw_valid[mask]
+
+    def label(self, n: int) -> str:
+        """Call a row by its code, or by its number."""
+        return f"{self.layer.code} {self.codes[n]}" if self.codes[n] else f"row {n + 1}"
+
+    def find_rows(self, kind: FindingKind, mask: Mask, message: Callable[[int], str]) -> None:
+        """Make a finding of each marked row."""
+        for n in np.flatnonzero(mask):
+            self.find(kind, int(n), message(int(n)))
+
+    def find(
+        self,
+        kind: FindingKind,
+        n: int | None,
+        message: str,
+        *,
+        place: BaseGeometry | None = None,
+        stop: bool = False,
+    ) -> None:
+        """Make a finding, of one row or of the whole file."""
+        self.report.findings.append(
+            Finding(
+                kind=kind,
+                severity=Severity.STOP if stop else self.layer.severity(kind),
+                layer=self.layer.code,
+                code=None if n is None else self.codes[n],
+                message=message,
+                place=place,
+            )
+        )
+
+
+def _missing(geometries: Geometries) -> Mask:
+    missing: Mask = shapely.is_missing(geometries) | shapely.is_empty(geometries)
+    return missing
+
+
+def _texts(column: "pd.Series[Any]") -> NDArray[np.object_]:
+    """Codes and names as text: 503.0 is "503", blanks are None."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    stripped = column.astype("string").str.strip()
+    return stripped.mask(stripped == "").astype(object).where(stripped.notna(), None).to_numpy()
+
+
+def _valid_on_grid(geometry: BaseGeometry) -> BaseGeometry:
+    """Mend a geometry so that it is valid, polygonal and on the millimetre grid."""
+    mended = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+    return shapely.set_precision(mended, MILLIMETRE_M)
+
+
+_POINT = re.compile(r"\[([-\d.e+]+) ([-\d.e+]+)\]")
+
+
+def _reason_point(reason: str, crs: str) -> BaseGeometry | None:
+    found = _POINT.search(reason)
+    if not found:
+        return None
+    point: BaseGeometry = convert_geometries(
+        shapely.Point(float(found[1]), float(found[2])), source=crs, target=WGS84
+    )
+    return point
+
+
+def _judge_datum(session: Session, rows: _Rows) -> None:
+    """Compare a tiling layer's outline with its relatives': a shifted datum fits them worse."""
+    layer = rows.layer
+    if layer.kind is not LayerKind.TILING or rows.options.part:
+        return
+    relatives = [layer.parent, layer.code] + [
+        item.code
+        for item in rows.scheme.layers
+        if item.parent == layer.code and item.kind is LayerKind.TILING
+    ]
+    for relative in filter(None, relatives):
+        outline = session.scalar(
+            select(func.ST_AsBinary(func.ST_Union(models.Area.boundary))).where(
+                models.Area.layer == relative,
+                models.Area.rev_to.is_(None),
+                models.Area.valid_to.is_(None),
+            )
+        )
+        if outline is None:
+            continue
+        source = convert_geometries(
+            rows.geometries, source=rows.scheme.storage_crs, target=rows.file.crs
+        )
+        fit = guard_layer(
+            source,
+            declared=rows.file.crs,
+            candidates=rows.scheme.input_crs,
+            outline=shapely.from_wkb(bytes(outline)),
+            outline_crs=rows.scheme.storage_crs,
+        )
+        if fit.better:
+            rows.find(FindingKind.WRONG_DATUM, None, f"{fit.message()} (against {relative})")
+        return
+
+
+def _propose(session: Session, rows: _Rows, change_set: models.ChangeSet) -> None:
+    connection = session.connection()
+    connection.execute(text("DROP TABLE IF EXISTS pg_temp.incoming, pg_temp.difference"))
+    connection.execute(
+        text("CREATE TEMPORARY TABLE incoming (code text, name text, boundary text) ON COMMIT DROP")
+    )
+    _copy(connection, rows)
+    srid = parse_crs(rows.scheme.storage_crs).epsg
+    connection.execute(
+        text(
+            "ALTER TABLE pg_temp.incoming ALTER COLUMN boundary TYPE geometry USING "
+            f"ST_SnapToGrid(ST_SetSRID(ST_Multi(boundary::geometry), {srid}), 0.001)"
+        )
+    )
+    connection.execute(text("ANALYZE pg_temp.incoming"))
+    valid_from = rows.options.valid_from or session.scalar(select(func.now()))
+    run_sql(
+        session,
+        "gridsvc.grids",
+        "import_edits",
+        change_set=change_set.id,
+        layer=rows.layer.code,
+        valid_from=valid_from,
+        part=rows.options.part,
+    )
+    counted = session.execute(
+        text("SELECT change, count(DISTINCT code) FROM pg_temp.difference GROUP BY change")
+    )
+    rows.report.counts.update({change: number for change, number in counted})
+
+
+def _copy(connection: Connection, rows: _Rows) -> None:
+    hexed: Sequence[str] = shapely.to_wkb(rows.geometries, hex=True)
+    cursor = connection.connection.cursor()
+    with cursor.copy("COPY pg_temp.incoming (code, name, boundary) FROM STDIN") as copy:
+        for row in zip(rows.codes, rows.names, hexed, strict=True):
+            copy.write_row(row)

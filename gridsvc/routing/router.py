@@ -1,0 +1,247 @@
+"""A question becomes an Answer: coordinates are judged and converted at the door, then SQL decides."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from gridsvc.crs import Crs, convert, parse_crs, to_wgs84
+from gridsvc.db import sql
+from gridsvc.errors import (
+    BadCoordinates,
+    BeforeFirstRevision,
+    CrsNotAccepted,
+    DefaultPointGiven,
+    GridsvcError,
+    NothingPublished,
+    OutsideServiceArea,
+    SwappedCoordinates,
+    UnknownCategory,
+)
+from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.grids.schemes import Scheme
+
+DEFAULT_POINT_DEGREES = 1e-6
+"""A default point is recognised within this, about a decimetre: files round it differently."""
+
+MAX_ACCURACY_M = 10_000.0
+
+
+ANSWER_KEYS = (
+    "id",
+    "revision",
+    "at",
+    "category",
+    "point",
+    "input",
+    "areas",
+    "responsible",
+    "management",
+    "enforcement",
+    "supervisor",
+    "vacant",
+    "escalation",
+    "edge",
+    "ambiguous",
+    "probability",
+    "alternatives",
+    "stale",
+)
+"""What an Answer holds, in the order that people read it; JSON from SQL has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One point, and what is asked of it.
+
+    Attributes:
+        x: Longitude or easting, in `crs`.
+        y: Latitude or northing, in `crs`.
+        crs: One that the scheme accepts; None is the scheme's first.
+        at: Instant, aware; None is now.
+        category: Class code; None asks for no category.
+        accuracy_m: Radius of error in metres; None is exact.
+        id: The caller's own, handed back.
+    """
+
+    x: float
+    y: float
+    crs: str | None = None
+    at: datetime | None = None
+    category: str | None = None
+    accuracy_m: float | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a point passes before it is asked: the scheme's CRSs, extent and default points."""
+
+    scheme: Scheme
+
+    def crs(self, name: str | None) -> Crs:
+        """Find the CRS of an input.
+
+        Raises:
+            UnknownCrs: nothing is called so.
+            CrsNotAccepted: the scheme does not take it.
+        """
+        accepted = self.scheme.input_crs
+        crs = parse_crs(name or accepted[0])
+        if crs.name not in accepted:
+            raise CrsNotAccepted(crs.name, accepted=accepted)
+        return crs
+
+    def admit(self, question: Question) -> tuple[float, float, Crs]:
+        """Judge a question's numbers and give its point in WGS-84, with the CRS it came in.
+
+        Raises:
+            BadCoordinates: a number is not finite or cannot be a place.
+            SwappedCoordinates: the other way round it would lie in the city.
+            DefaultPointGiven: it is where reports without a place are put.
+        """
+        crs = self.crs(question.crs)
+        _require_numbers(question, crs)
+        lon, lat = to_wgs84(question.x, question.y, crs=crs)
+        if math.isnan(lon):
+            raise BadCoordinates("lon", question.x, expected=f"a place that {crs} can hold")
+        extent = self.scheme.extent
+        if not extent.covers(lon=lon, lat=lat):
+            swapped_lon, swapped_lat = to_wgs84(question.y, question.x, crs=crs)
+            if not math.isnan(swapped_lon) and extent.covers(lon=swapped_lon, lat=swapped_lat):
+                raise SwappedCoordinates(lon=question.x, lat=question.y)
+        for point in self.scheme.default_points:
+            if max(abs(lon - point.lon), abs(lat - point.lat)) <= DEFAULT_POINT_DEGREES:
+                raise DefaultPointGiven(lon=lon, lat=lat, note=point.note)
+        return lon, lat, crs
+
+
+def _require_numbers(question: Question, crs: Crs) -> None:
+    limits = {"lon": 180.0, "lat": 90.0} if crs.in_degrees else {}
+    # A latitude beyond 90 is named as swapped later, if that helps; so both may reach 180 here.
+    for field, value in (("lon", question.x), ("lat", question.y)):
+        if not math.isfinite(value):
+            raise BadCoordinates(field, value, expected="a finite number")
+        if crs.in_degrees and abs(value) > max(limits.values()):
+            raise BadCoordinates(field, value, expected=f"degrees, at most ±{limits[field]:g}")
+    accuracy_m = question.accuracy_m
+    if accuracy_m is not None and not 0 <= accuracy_m <= MAX_ACCURACY_M:
+        raise BadCoordinates(
+            "accuracy_m", accuracy_m, expected=f"metres from 0 to {MAX_ACCURACY_M:g}"
+        )
+
+
+def answer(session: Session, question: Question, *, reveal: bool = False) -> dict[str, Any]:
+    """Answer who is responsible at a point, for a category, at an instant.
+
+    Args:
+        session: Reads only.
+        question: See `Question`.
+        reveal: Give names and phones in full.
+
+    Returns:
+        The Answer that CONTRACT.md shapes. Beyond it: `edge.of`, the area whose edge it is, and
+        `probability`, the first answer's own share of the error disc.
+
+    Raises:
+        QuestionError: the point or its time cannot be answered.
+        NothingLoaded: the database has no scheme.
+    """
+    return _answer(session, Door(current_scheme(session)), question, reveal=reveal)
+
+
+def answer_many(
+    session: Session, questions: Iterable[Question], *, reveal: bool = False
+) -> tuple[int, list[dict[str, Any] | GridsvcError]]:
+    """Answer many points from one revision's state; one bad point never fails its neighbours.
+
+    Returns:
+        The newest revision, and for each question its Answer or what was wrong with it.
+    """
+    revision = session.scalar(text("SELECT max(number) FROM gridsvc.revision"))
+    if revision is None:
+        raise NothingPublished
+    door = Door(current_scheme(session))
+    answers: list[dict[str, Any] | GridsvcError] = []
+    for question in questions:
+        try:
+            answers.append(_answer(session, door, question, reveal=reveal))
+        except GridsvcError as error:
+            answers.append(error)
+    return revision, answers
+
+
+def _answer(session: Session, door: Door, question: Question, *, reveal: bool) -> dict[str, Any]:
+    lon, lat, crs = door.admit(question)
+    storage = parse_crs(door.scheme.storage_crs)
+    x, y = convert(question.x, question.y, source=crs, target=storage)
+    if math.isnan(x):
+        raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
+    at = question.at or datetime.now(UTC)
+    parameters = {
+        "x": x,
+        "y": y,
+        "srid": storage.epsg,
+        "at": at,
+        "category": question.category,
+        "accuracy_m": question.accuracy_m,
+        "reveal": reveal,
+    }
+    try:
+        # A refusal aborts only this question's savepoint, not the caller's transaction.
+        with session.begin_nested():
+            given: dict[str, Any] = session.execute(
+                sql("gridsvc.routing", "answer"), parameters
+            ).scalar_one()
+    except DBAPIError as error:
+        raise _refusal(session, error, question, door, lon=lon, lat=lat, at=at) from error
+    merged = given | {
+        "id": question.id,
+        "point": {"lon": round(lon, 8), "lat": round(lat, 8)},
+        "input": {
+            "x": question.x,
+            "y": question.y,
+            "crs": crs.name,
+            "accuracy_m": question.accuracy_m,
+        },
+    }
+    return {key: merged[key] for key in ANSWER_KEYS}
+
+
+def _refusal(  # noqa: PLR0913 -- what each refusal tells
+    session: Session,
+    error: DBAPIError,
+    question: Question,
+    door: Door,
+    *,
+    lon: float,
+    lat: float,
+    at: datetime,
+) -> Exception:
+    """Turn what `gridsvc.answer` raised into the error that tells the place and the remedy."""
+    original = error.orig
+    state = original.sqlstate if isinstance(original, psycopg.Error) else None
+    if state == "GS001":
+        first_at = session.scalar(text("SELECT min(effective_at) FROM gridsvc.revision"))
+        return BeforeFirstRevision(at=at, first_at=first_at) if first_at else NothingPublished()
+    if state == "GS002" and question.category:
+        codes = [category.code for category in door.scheme.categories]
+        close = difflib.get_close_matches(question.category, codes, n=3)
+        return UnknownCategory(question.category, close=tuple(close))
+    if state == "GS003":
+        storage = parse_crs(door.scheme.storage_crs)
+        x, y = convert(question.x, question.y, source=door.crs(question.crs), target=storage)
+        nearest = session.execute(
+            sql("gridsvc.routing", "nearest"), {"x": x, "y": y, "srid": storage.epsg, "at": at}
+        ).first()
+        return OutsideServiceArea(
+            lon=lon, lat=lat, nearest=dict(nearest._mapping) if nearest else None
+        )
+    return error
