@@ -249,8 +249,8 @@ class Cluster:
         shutil.rmtree(draft, ignore_errors=True)
         password = self.base / "password"
         password.unlink(missing_ok=True)
-        with open(os.open(password, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
+        password.touch(mode=0o600, exist_ok=False)
+        password.write_text(secrets.token_urlsafe(32))
         draft.mkdir(mode=0o700)
         if os.geteuid() == 0:
             for path in (password, draft):
@@ -372,9 +372,7 @@ class Cluster:
         found = installation(major=int((self.data / "PG_VERSION").read_text()))
         done = _run_as(account, [str(found.bin / program), "-D", str(self.data), *arguments])
         if done.returncode != 0:
-            raise ClusterFailed(
-                action, place=self.base, reason=_gist(done.stderr or done.stdout)
-            )
+            raise ClusterFailed(action, place=self.base, reason=_gist(done.stderr or done.stdout))
 
     def _not_ours(self) -> ClusterFailed:
         owner = (self.data if self.data.exists() else self.base).owner()

@@ -154,7 +154,8 @@ def test_a_pid_file_that_names_another_process_is_forgotten(cluster: Cluster) ->
 
 
 def test_starts_at_the_same_time_make_one_cluster(reachable: Path, cluster: Cluster) -> None:
-    program = "import sys, pathlib; from gridsvc.embedded import Cluster; " + (
+    program = (
+        "import pathlib, sys; from gridsvc.embedded import Cluster; "
         "print(Cluster(pathlib.Path(sys.argv[1])).start())"
     )
     command = [sys.executable, "-c", program, str(reachable / "home")]

@@ -1,0 +1,47 @@
+# Everything a stranger types. Each target sets up what it needs and nothing twice.
+
+PORT ?= 8000
+SCHEME ?= demo
+BIN := .venv/bin
+export PORT SCHEME
+
+# Real city data may lie beside the checkout; where it does, its tests are required.
+SHARED := $(if $(wildcard ../shared/data),--require-shared)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test check lock bench clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup:  ## install what is missing: PostGIS, a Python environment
+	@scripts/setup.sh
+
+setup-test:  ## the same, and a browser with a Chinese font for the tests
+	@scripts/setup.sh --test
+
+demo: setup  ## load the demo city and serve it on PORT (8000)
+	@scripts/demo.sh
+
+test: setup-test  ## run every test, the database's included
+	$(BIN)/pytest --require-db $(SHARED) -n 2
+
+check: setup  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The lock names no index: pip asks whichever one the machine is set up for.
+lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	    --custom-compile-command "make lock" --group dev --output-file requirements.lock pyproject.toml
+
+bench: setup-test  ## measure; prints, never fails on a slow machine
+	$(BIN)/pytest --require-db $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
+
+clean:  ## stop the embedded database and remove it with all that was installed or built
+	@if [ -x $(BIN)/gridsvc ]; then $(BIN)/gridsvc down; fi
+	@if [ -L .gridsvc/postgres ]; then rm -rf "$$(readlink -f .gridsvc/postgres)"; fi
+	rm -rf .venv .gridsvc build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	    .hypothesis .import_linter_cache

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Loads the demo city once, answers a few points, and serves until Ctrl-C.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PORT=${PORT:-8000}
+SCHEME=${SCHEME:-demo}
+url="http://127.0.0.1:$PORT"
+gridsvc=.venv/bin/gridsvc
+
+# On loopback, and with made-up people only, the demo asks for no keys.
+export GRIDSVC_API_KEYS_REQUIRED=false
+
+if .venv/bin/python -c 'import socket, sys; sys.exit(socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))))' "$PORT"; then
+    echo "demo: port $PORT is taken. Choose another: make demo PORT=8001" >&2
+    exit 1
+fi
+
+"$gridsvc" up
+
+# The mark of a whole demo is kept beside the database that holds it.
+loaded=${GRIDSVC_HOME:-.gridsvc}/demo-$SCHEME.loaded
+mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" | sha256sum)
+if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ]; then
+    "$gridsvc" scheme load "data/schemes/$SCHEME.toml"
+    # One table per layer, outermost first, as the scheme lists them.
+    layers=$(.venv/bin/python -c '
+import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    print(*(layer["code"] for layer in tomllib.load(file)["layer"]))' "data/schemes/$SCHEME.toml")
+    for layer in $layers; do
+        "$gridsvc" areas import "data/boundaries/$SCHEME.gpkg" --layer "$layer" \
+            --code code --name name --publish
+    done
+    "$gridsvc" people import "data/people/$SCHEME.csv" --publish
+    mkdir -p "$(dirname "$loaded")"
+    echo "$mark" >"$loaded"
+fi
+
+echo
+"$gridsvc" locate 116.4612 39.9219
+"$gridsvc" locate 116.4674 39.9233 --crs gcj02 --accuracy 15
+
+"$gridsvc" serve --host 127.0.0.1 --port "$PORT" &
+server=$!
+trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; exit 0' INT TERM
+trap 'kill "$server" 2>/dev/null || true' EXIT
+until .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
+    "$url/readyz" 2>/dev/null; do
+    kill -0 "$server" 2>/dev/null || { wait "$server"; exit 1; }
+    sleep 0.2
+done
+cat <<END
+
+  who answers here    $url/maps/responsible
+  the API             $url/docs
+  one answer          $url/v1/responsible?lon=116.4612&lat=39.9219
+  stop                Ctrl-C; the database stays up until: .venv/bin/gridsvc down
+
+ready: $url
+END
+wait "$server"
