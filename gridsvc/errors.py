@@ -16,6 +16,7 @@
     │   ├── ChangeSetConflict
     │   └── ChangeSetRefused
     ├── ImportRefused
+    │   └── PeopleFileRefused
     ├── UnknownLayer
     ├── UnknownArea
     ├── KeyRefused
@@ -97,8 +98,7 @@ class ClusterFailed(DatabaseUnavailable):
     def __init__(self, action: str, *, place: Path, reason: str, remedy: str | None = None) -> None:
         super().__init__(
             f"The embedded database in {place} did not {action}: {reason}",
-            remedy=remedy
-            or "Remove the cause, or use another server through GRIDSVC_DATABASE_URL",
+            remedy=remedy or "Remove the cause, or use another server through GRIDSVC_DATABASE_URL",
         )
         self.action = action
         self.place = place
@@ -300,7 +300,9 @@ class ChangeSetRefused(ChangeSetError):
     """
 
     def __init__(self, name: str, *, findings: tuple[str, ...]) -> None:
-        shown = "; ".join(findings[:5]) + (f" … and {len(findings) - 5} more" if findings[5:] else "")
+        shown = "; ".join(findings[:5]) + (
+            f" … and {len(findings) - 5} more" if findings[5:] else ""
+        )
         super().__init__(
             f"The change set {name!r} has {len(findings)} findings that stop it: {shown}",
             remedy="Mend them, or let the scheme only report this kind of finding for the layer",
@@ -319,6 +321,19 @@ class ImportRefused(GridsvcError):
     def __init__(self, source: str, detail: str, *, remedy: str) -> None:
         super().__init__(f"{source}: {detail}", remedy=remedy)
         self.source = source
+
+
+class PeopleFileRefused(ImportRefused):
+    """Rows of a file of people cannot be understood.
+
+    Attributes:
+        faults: One phrase a row, with its line.
+    """
+
+    def __init__(self, source: str, *, faults: tuple[str, ...]) -> None:
+        shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if faults[5:] else "")
+        super().__init__(source, shown, remedy="Mend these rows; nothing was changed")
+        self.faults = faults
 
 
 class QuestionError(GridsvcError):
@@ -568,7 +583,5 @@ class UnknownKey(GridsvcError):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"No API key in force is called {name!r}", remedy="See `gridsvc key list`"
-        )
+        super().__init__(f"No API key in force is called {name!r}", remedy="See `gridsvc key list`")
         self.name = name

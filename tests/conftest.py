@@ -5,6 +5,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["tests.db_fixtures"]
+
 # The first example of a test may build a transformer or wait for a busy machine.
 hypothesis.settings.register_profile("gridsvc", deadline=None)
 hypothesis.settings.load_profile("gridsvc")

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import shapely
 from geoalchemy2.shape import from_shape
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from gridsvc.crs import WGS84, Bounds, convert_geometries
 from gridsvc.errors import BeforeFirstRevision, NothingPublished, UnknownArea, UnknownLayer
@@ -170,7 +171,7 @@ def list_areas(  # noqa: PLR0913  each narrows the list
         question = question.where(Area.layer == layer)
     if bbox is not None:
         box, srid = _storage_box(session, now, bbox)
-        if box.is_empty:
+        if box is None:
             return Page((), None)
         question = question.where(
             Area.id.in_(
@@ -203,11 +204,11 @@ def read_area(session: Session, *, now: Moment, layer: str, code: str) -> AreaRo
     return found[0]
 
 
-def _question(now: Moment) -> Select[tuple[int]]:
+def _question(now: Moment) -> Select[Any]:
     return select(Area.id).where(*in_force(Area, now))
 
 
-def _rows(session: Session, question: Select[tuple[int]]) -> tuple[AreaRow, ...]:
+def _rows(session: Session, question: Select[Any]) -> tuple[AreaRow, ...]:
     """Read the chosen areas; boundaries are converted for these only, after the limit."""
     chosen = question.subquery()
     boundary = func.ST_AsGeoJSON(func.ST_Transform(Area.boundary, WGS84.epsg), _DECIMALS)
@@ -235,21 +236,27 @@ def _rows(session: Session, question: Select[tuple[int]]) -> tuple[AreaRow, ...]
     )
 
 
-def begin(valid_from: ColumnElement[datetime]) -> ColumnElement[datetime | None]:
+def begin(valid_from: InstrumentedAttribute[datetime]) -> ColumnElement[datetime | None]:
     """Give the begin of a period; null where it is as early as instants go, that is: always."""
     return case((valid_from >= _EARLIEST, valid_from))
 
 
-def _storage_box(session: Session, now: Moment, bbox: Bounds) -> tuple[shapely.Geometry, int]:
-    """Bring a box into the storage CRS, so that the index on stored pieces can be asked."""
+def _storage_box(session: Session, now: Moment, bbox: Bounds) -> tuple[BaseGeometry | None, int]:
+    """Bring a box into the storage CRS, so that the index on stored pieces can be asked.
+
+    Returns:
+        The part of the box near the city, None where there is none, and the SRID.
+    """
     srid, extent = session.execute(
         select(SchemeVersion.srid, SchemeVersion.document["extent"])
         .join(Revision, Revision.scheme_id == SchemeVersion.id)
         .where(Revision.number == now.revision)
     ).one()
-    city = shapely.box(*(float(extent[side]) for side in ("west", "south", "east", "north")))
-    box = shapely.intersection(
-        shapely.box(*bbox), shapely.box(*city.buffer(_EXTENT_MARGIN_DEG).bounds)
-    )
-    sides = shapely.segmentize(box, _SIDE_STEP_DEG)
+    west = max(bbox[0], extent["west"] - _EXTENT_MARGIN_DEG)
+    south = max(bbox[1], extent["south"] - _EXTENT_MARGIN_DEG)
+    east = min(bbox[2], extent["east"] + _EXTENT_MARGIN_DEG)
+    north = min(bbox[3], extent["north"] + _EXTENT_MARGIN_DEG)
+    if west >= east or south >= north:
+        return None, srid
+    sides = shapely.segmentize(shapely.box(west, south, east, north), _SIDE_STEP_DEG)
     return convert_geometries(sides, source=WGS84, target=f"EPSG:{srid}"), srid

@@ -165,7 +165,7 @@ def _party(code: str, name: str, phone: str | None, kind: str) -> PartyRow:
     return PartyRow(code=code, name=name, phone=phone, kind=kind)
 
 
-def _assignment(*row: Any) -> AssignmentRow:
+def _assignment(*row: Any) -> AssignmentRow:  # noqa: ANN401  a row has many types
     (number, duty, role, rank, layer, area_code, area_name, category, hours, begin_at, end_at) = (
         row[:11]
     )

@@ -1,0 +1,76 @@
+"""The app is made of settings and nothing else, so that a test or a worker makes its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from sqlalchemy.orm import sessionmaker
+
+from gridsvc.api import areas, docs, health, maps, people, problems, responsible
+from gridsvc.api.requests import Requests
+from gridsvc.db import create_engine
+from gridsvc.errors import SettingsError
+from gridsvc.settings import Settings
+
+SERVICE_ROLE = "gridsvc_service"
+"""May read everything and write only to the log of reads."""
+
+DESCRIPTION = """
+Errors are problems of RFC 9457, `application/problem+json`; their `type` is
+`urn:gridsvc:problem:NAME`, a stable name. Times are RFC 3339 with an offset. Every answer names
+the `revision` it came from. `X-Request-ID` is taken over if given, and is in every response.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the app.
+
+    Whoever serves it without keys (`api_keys_required=False`) must bind it to loopback.
+
+    Args:
+        settings: How to run; read from the environment where left out, as a server's workers do.
+
+    Raises:
+        SettingsError: no database is named. The embedded one is for the caller to start.
+    """
+    settings = settings or Settings()
+    if settings.database_url is None:
+        raise SettingsError(
+            "The API has no database: GRIDSVC_DATABASE_URL is not set",
+            remedy="Set it, or start with `gridsvc serve`, which runs the embedded one",
+        )
+    url = settings.database_url.get_secret_value()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = create_engine(
+            url, role=SERVICE_ROLE, statement_timeout_s=settings.statement_timeout_s
+        )
+        # Parameters are people's places and names; an error's text must not hold them.
+        engine.hide_parameters = True
+        # One snapshot a call: a publish in its middle must not mix two revisions.
+        app.state.sessions = sessionmaker(
+            engine.execution_options(isolation_level="REPEATABLE READ")
+        )
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="gridsvc",
+        summary="Who is responsible here, for this, at this moment?",
+        description=DESCRIPTION,
+        version=version("gridsvc"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=docs.ANY_PROBLEM,
+    )
+    app.state.settings = settings
+    app.add_middleware(Requests)
+    problems.install(app)
+    docs.install(app)
+    for module in (health, responsible, areas, people, maps):
+        app.include_router(module.router)
+    maps.mount_static(app)
+    return app

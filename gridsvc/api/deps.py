@@ -1,0 +1,104 @@
+"""What endpoints ask for: a session of one snapshot, and the caller with what it may do."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
+
+from gridsvc.errors import KeyRefused, ScopeMissing
+from gridsvc.grids.keys import Scope, authenticate, log_unmasked_read
+
+# Without keys, which is for loopback only, all but names and phones is open.
+_KEYLESS = frozenset(Scope) - {Scope.PEOPLE_READ}
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="A key of this service with the scope that the call names. "
+    "On loopback the service may run without keys.",
+)
+
+
+def get_session(request: Request) -> Iterator[Session]:
+    """Open a transaction; it is committed before the response leaves."""
+    with request.app.state.sessions.begin() as session:
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, in which call.
+
+    Attributes:
+        key_id: None where keys are not asked for.
+        scopes: What is allowed.
+        request_id: Of the call.
+        path: Of the call, without its query.
+    """
+
+    key_id: int | None
+    scopes: frozenset[Scope]
+    request_id: str
+    path: str
+
+    @property
+    def reveal(self) -> bool:
+        """Whether names and phones may be shown in full."""
+        return Scope.PEOPLE_READ in self.scopes
+
+    def log_read(self, session: Session, party_codes: Collection[str]) -> None:
+        """Write down an unmasked read; a masked one leaves no trace."""
+        if self.reveal:
+            log_unmasked_read(
+                session,
+                key_id=self.key_id,
+                request_id=self.request_id,
+                path=self.path,
+                party_codes=party_codes,
+            )
+
+
+def get_caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    session: SessionDep,
+) -> Caller:
+    """Find out who calls.
+
+    Raises:
+        KeyRefused: there is no key where one is asked for, or it is not in force.
+    """
+    key_id, scopes = None, _KEYLESS
+    if credentials is not None:
+        key = authenticate(session, credentials.credentials)
+        if key is None:
+            raise KeyRefused(given=True)
+        key_id, scopes = key.id, frozenset(key.scopes)
+    elif request.app.state.settings.api_keys_required:
+        raise KeyRefused(given=False)
+    return Caller(key_id, scopes, request.state.request_id, request.url.path)
+
+
+def require(*any_of: Scope) -> Any:  # noqa: ANN401  as FastAPI's own Depends
+    """Ask for a caller that has one of these scopes, or `admin`."""
+
+    def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+        if not caller.scopes & {*any_of, Scope.ADMIN}:
+            raise ScopeMissing(any_of, held=tuple(sorted(caller.scopes)))
+        return caller
+
+    return Depends(check)
+
+
+MayLocate = Annotated[Caller, require(Scope.LOCATE, Scope.REPORT)]
+"""Asks who is responsible."""
+MaySeeAreas = Annotated[Caller, require(Scope.LOCATE, Scope.REPORT, Scope.PLAN, Scope.MANAGE)]
+"""Reads layers and areas, in which nothing is personal."""
+MaySeePeople = Annotated[Caller, require(Scope.PLAN, Scope.MANAGE, Scope.PEOPLE_READ)]
+"""Reads who holds what."""

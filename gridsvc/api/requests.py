@@ -1,0 +1,124 @@
+"""What surrounds every call: an id, one line in the log, a limit on its body, the last resort.
+
+A line names the route's template, never the path or the query: a report's coordinates are as good
+as its sender's address. For the same reason the log of an unforeseen error has the places in the
+code and the kinds of error, but not their messages, which repeat values.
+"""
+
+import logging
+import re
+import time
+import traceback
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import HTTPException, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gridsvc.api import problems
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Request-ID"
+
+# A caller's id goes into the log as it is, so only what cannot break a line is taken.
+_TAKEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Ten thousand points with every field are under half of it."""
+
+LOGGING: Mapping[str, Any] = MappingProxyType(
+    {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {
+            "gridsvc": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        },
+    }
+)
+"""For `logging.config.dictConfig` and uvicorn, whose own access log, with queries, stays off."""
+
+
+class Requests:
+    """ASGI middleware round the whole app."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a call."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        request_id = given if _TAKEN_ID.fullmatch(given) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        begun = time.perf_counter()
+        status: int | None = None
+        unforeseen: Exception | None = None
+        received_bytes = 0
+
+        async def counted_receive() -> Message:
+            nonlocal received_bytes
+            message = await receive()
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > MAX_BODY_BYTES:
+                # FastAPI takes any other exception for a broken body.
+                raise HTTPException(
+                    413, f"The body has more than {MAX_BODY_BYTES:,} bytes. Send it in parts."
+                )
+            return message
+
+        async def marked_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, counted_receive, marked_send)
+        except Exception as error:  # noqa: BLE001  the last resort
+            unforeseen = error
+            if status is None:
+                response = problems.respond(
+                    Request(scope),
+                    problems.UNFORESEEN,
+                    detail=f"The service failed. Its log has more under {request_id}.",
+                )
+                await response(scope, receive, marked_send)
+        finally:
+            _log(scope, status, begun, request_id, unforeseen)
+
+
+def _log(
+    scope: Scope, status: int | None, begun: float, request_id: str, error: Exception | None
+) -> None:
+    line: dict[str, Any] = {
+        "method": scope["method"],
+        "route": getattr(scope.get("route"), "path", None),
+        "status": status,
+        "ms": round((time.perf_counter() - begun) * 1000, 1),
+        "request_id": request_id,
+    }
+    if error is not None:
+        line |= {
+            "error": _names(error),
+            "trace": "".join(traceback.format_tb(error.__traceback__)),
+        }
+    log.log(logging.ERROR if error else logging.INFO, orjson.dumps(line).decode())
+
+
+def _names(error: BaseException | None) -> list[str]:
+    names = []
+    while error is not None:
+        names.append(f"{type(error).__module__}.{type(error).__qualname__}")
+        error = error.__cause__ or error.__context__
+    return names
