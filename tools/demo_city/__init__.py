@@ -1,4 +1,4 @@
-"""A made-up district, drawn by a seeded generator, stands in for a city in the demo and the tests."""
+"""A made-up district, drawn by a seeded generator, stands in for a city in demo and tests."""
 
 SEED = 110199
 EPSG = 4547

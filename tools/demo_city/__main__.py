@@ -7,9 +7,9 @@ import argparse
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyogrio
 import shapely
 
@@ -64,7 +64,7 @@ def digests(drawn: areas.City) -> dict[str, str]:
     }
 
 
-def _chronic(place: "pd.core.frame._PandasNamedTuple") -> str:  # type: ignore[name-defined]
+def _chronic(place: Any) -> str:  # noqa: ANN401 -- a row of pandas has no type of its own
     return (
         f"\n[[chronic]]  # {place.cases} cases within 6 m, each 15 to 29 days after a closing\n"
         f'lon = {place.lon}\nlat = {place.lat}\ncategory = "{place.category}"\n'

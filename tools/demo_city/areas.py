@@ -3,6 +3,8 @@
 Tiling layers are exact sums of unit grids: every vertex of a parent is a vertex of its units.
 """
 
+# ruff: noqa: PLR2004 -- a drawing is full of measures that are its own
+
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.affinity import rotate
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
 from tools.demo_city import DISTRICT, EPSG, names
@@ -62,7 +65,7 @@ def build(net: Network, rng: np.random.Generator) -> City:
     city.markets = shapely.centroid(city.layers["street"].geometry.to_numpy())
     water, in_park = _open_spaces(city, net, units)
     roads = _street_segments(city, net, shapely.union_all(units[in_park]), water)
-    blocks = _less(units, np.append(roads, water))
+    blocks = _less(units, np.array([*roads, water]))
     rows = _shopfronts(city, net, blocks, rng)
     _courtyards_and_buildings(city, blocks, in_park, rows, rng)
     return city
@@ -117,7 +120,7 @@ def _tilings(city: City, net: Network) -> None:
     named = [
         (f"{p}社区", f"{names.english(p)} Community") for p in map(names.place, range(len(code)))
     ]
-    _add(city, "community", code, named, communities)
+    _add(city, "community", list(code), named, communities)
     _add(city, "unit", unit_code, [(f"第{n}单元网格", f"Unit grid {n}") for n in number], units)
     for layer, letter, parts, n, zh, en in (
         ("patrol_area", "P", units, N_PATROLS, "巡查区", "Patrol area"),
@@ -129,7 +132,7 @@ def _tilings(city: City, net: Network) -> None:
         _add(city, layer, [f"{DISTRICT}{letter}{i:02}" for i in count], numbered, sums)
 
 
-def _open_spaces(city: City, net: Network, units: Array) -> tuple[Polygon, NDArray[np.bool_]]:
+def _open_spaces(city: City, net: Network, units: Array) -> tuple[BaseGeometry, NDArray[np.bool_]]:
     """Lay the river, in reaches from bridge to bridge, and a park on its bank.
 
     Returns:
@@ -139,14 +142,14 @@ def _open_spaces(city: City, net: Network, units: Array) -> tuple[Polygon, NDArr
     middle = shapely.line_interpolate_point(river, 0.46, normalized=True)
     in_park = np.zeros(len(units), dtype=bool)
     in_park[np.argsort(shapely.distance(shapely.centroid(units), middle), kind="stable")[:7]] = True
-    water = river.buffer(WIDTH_M["river"] / 2, quad_segs=3)
-    water = water.intersection(shapely.union_all(units))
+    band = river.buffer(WIDTH_M["river"] / 2, quad_segs=3)
+    water = band.intersection(shapely.union_all(units))
     avenues = shapely.union_all(
         shapely.buffer(net.edges[net.edge_kind == "arterial"], WIDTH_M["arterial"] / 2, quad_segs=2)
     )
     park = shapely.union_all(units[in_park]).buffer(-10).difference(water.buffer(4))
     reaches, lawns = (
-        parts[shapely.area(parts) > 500]  # noqa: PLR2004 -- m²
+        parts[shapely.area(parts) > 500]  # m²
         for parts in map(shapely.get_parts, (water.difference(avenues), park))
     )
     named = [(f"云溪河{n}段", f"Yunxi River, reach {n}") for n in range(1, len(reaches) + 1)]
@@ -156,7 +159,7 @@ def _open_spaces(city: City, net: Network, units: Array) -> tuple[Polygon, NDArr
     return water, in_park
 
 
-def _street_segments(city: City, net: Network, park: Polygon, water: Polygon) -> Array:
+def _street_segments(city: City, net: Network, park: BaseGeometry, water: BaseGeometry) -> Array:
     """Widen each edge to a road; the wider one keeps the crossing. Only avenues have bridges."""
     middles = shapely.line_interpolate_point(net.edges, 0.5, normalized=True)
     width_m = np.array([WIDTH_M[kind] for kind in net.edge_kind])
@@ -168,11 +171,8 @@ def _street_segments(city: City, net: Network, park: Polygon, water: Polygon) ->
     bands = shapely.buffer(shapely.simplify(edges, 0.5), width_m / 2, quad_segs=2)
     bands = shapely.intersection(bands, city.layers["district"].geometry.iloc[0])
     bands = np.where(kind == "arterial", bands, shapely.difference(bands, water))
-    mine, other = shapely.STRtree(bands).query(bands, predicate="intersects")
-    for i in range(len(bands)):
-        bands[i] = bands[i].difference(shapely.union_all(bands[other[(mine == i) & (other < i)]]))
-    bands = _largest(bands)
-    whole = shapely.area(bands) > 40  # noqa: PLR2004 -- m²; less is a crossing's leftover
+    bands = _largest(_apart(bands))
+    whole = shapely.area(bands) > 40  # m²; less is a crossing's leftover
     bands, kind, road = bands[whole], kind[whole], road[whole]
     by_road = np.argsort(road, kind="stable")
     part = np.empty(len(road), dtype=int)
@@ -200,8 +200,7 @@ def _shopfronts(
     share = 0.9 * np.exp(-((market_m / 330) ** 2)) + 0.08 * (net.edge_kind == "secondary")
     share *= ~np.isin(net.edge_kind, ["river", "arterial"])
     tree = shapely.STRtree(blocks)
-    rows: dict[int, list[Polygon]] = {}
-    strips, block_of = [], []
+    strips, houses, block_of = [], [], []
     for i in np.flatnonzero(rng.random(len(share)) < share):
         edge, kerb_m = net.edges[i], WIDTH_M[net.edge_kind[i]] / 2
         wall_m = kerb_m + rng.uniform(5, 9)
@@ -211,15 +210,16 @@ def _shopfronts(
             front = substring(edge, at_m, at_m + front_m)
             band = front.buffer(wall_m, cap_style="flat")
             house = front.buffer(wall_m + 13, cap_style="flat").difference(band)
-            at_m += front_m + (rng.uniform(8, 20) if rng.random() < 0.12 else 0.0)  # noqa: PLR2004
+            at_m += front_m + (rng.uniform(8, 20) if rng.random() < 0.12 else 0.0)
             for block in tree.query(band, predicate="intersects"):
                 strips.append(blocks[block].intersection(band))
+                houses.append(blocks[block].intersection(house))
                 block_of.append(block)
-                rows.setdefault(block, []).append(_largest_of(blocks[block].intersection(house)))
-    fronts = _largest(np.array(strips))
+    # At a corner two streets want the same ground.
+    fronts, rows = np.split(_largest(_apart(np.array([*strips, *houses]))), 2)
     community = city.layers["unit"].code.str[:12].to_numpy()[block_of]
     order = np.lexsort((_reading_order(fronts), community))
-    order = order[shapely.area(fronts[order]) > 50]  # noqa: PLR2004 -- m²
+    order = order[shapely.area(fronts[order]) > 50]  # m²
     within = _count_within(community[order])
     trades = list(names.TRADES.items())
     named = [
@@ -232,7 +232,7 @@ def _shopfronts(
     ]
     code = [f"{c}S{n:03}" for c, n in zip(community[order], within, strict=True)]
     _add(city, "shopfront", code, named, fronts[order])
-    return rows
+    return {block: list(rows[np.array(block_of) == block]) for block in set(block_of)}
 
 
 def _courtyards_and_buildings(
@@ -243,20 +243,19 @@ def _courtyards_and_buildings(
     rng: np.random.Generator,
 ) -> None:
     """Wall off most blocks into courtyards with rows of slabs; leave others to large buildings."""
-    yards: dict[str, Polygon] = {}
+    yards: dict[str, BaseGeometry] = {}
     houses: dict[str, Polygon] = {}
     fronts = shapely.union_all(city.layers["shopfront"].geometry.to_numpy())
     for i, (block, code) in enumerate(zip(blocks, city.layers["unit"].code, strict=True)):
-        trade = rng.random() < 0.1 + 0.5 * (shapely.distance(block, city.markets).min() < 150)  # noqa: PLR2004
-        built = [house for house in rows.get(i, []) if house.area > 100]  # noqa: PLR2004 -- m²
+        trade = rng.random() < 0.1 + 0.5 * (shapely.distance(block, city.markets).min() < 150)
+        built = [house for house in rows.get(i, []) if house.area > 100]  # m²
         taken = shapely.union_all([*built, fronts.intersection(block)]).buffer(2, quad_segs=1)
-        plots = [] if in_park[i] or rng.random() < 0.03 else _plots(block.buffer(-4), rng)  # noqa: PLR2004
+        plots = [] if in_park[i] or rng.random() < 0.03 else _plots(block.buffer(-4), rng)
         n_yards = 0
         for plot in plots:
-            yard = _largest_of(plot.buffer(-2.5, join_style="mitre").difference(taken)).simplify(
-                0.3
-            )
-            if yard.area < 1500:  # noqa: PLR2004 -- m²
+            walled = plot.buffer(-2.5, join_style="mitre").difference(taken)
+            yard = _largest_of(walled.simplify(0.3))
+            if yard.area < 1500:  # m²
                 continue
             if not trade:
                 n_yards += 1
@@ -271,13 +270,15 @@ def _courtyards_and_buildings(
     _add(city, "building", list(houses), named, np.array(list(houses.values())))
 
 
-def _plots(block: shapely.Geometry, rng: np.random.Generator) -> list[Polygon]:
+def _plots(block: BaseGeometry, rng: np.random.Generator) -> list[Polygon]:
     block = _largest_of(block)
+    if block.area < 21_000:  # m²
+        return [block]
     try:
-        halves = halve(block.simplify(1), rng)[1] if block.area > 21_000 else []  # noqa: PLR2004 -- m²
-    except ValueError:
-        halves = []
-    return [p for half in halves for p in _plots(half.intersection(block), rng)] or [block]
+        _, halves = halve(_largest_of(block.simplify(1)), rng)
+    except ValueError:  # Too odd a shape to halve is left whole.
+        return [block]
+    return [plot for half in halves for plot in _plots(half.intersection(block), rng)]
 
 
 def _slabs(
@@ -319,6 +320,15 @@ def _less(areas: Array, others: Array) -> Array:
     )
 
 
+def _apart(shapes: Array) -> Array:
+    """Take from each shape those before it."""
+    mine, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    apart = shapes.copy()
+    for i in np.unique(mine[other < mine]):
+        apart[i] = shapes[i].difference(shapely.union_all(apart[other[(mine == i) & (other < i)]]))
+    return apart
+
+
 def _sums(areas: Array, group: Ints) -> Array:
     sums = [shapely.coverage_union_all(areas[group == g]) for g in np.unique(group)]
     return shapely.normalize(np.array(sums))
@@ -346,7 +356,7 @@ def _count_within(group: NDArray[np.object_] | Ints) -> Ints:
     return np.arange(len(group)) - np.repeat(starts, np.diff(np.r_[starts, len(group)])) + 1
 
 
-def _largest_of(shape: shapely.Geometry) -> Polygon:
+def _largest_of(shape: BaseGeometry) -> Polygon:
     return max(shapely.get_parts(shape), key=shapely.area, default=Polygon())
 
 

@@ -1,13 +1,13 @@
 """Names in the demo city are plainly made up: put together from a few characters, with pinyin."""
 
-PINYIN = dict(
-    pair.split(":")
-    for pair in (
-        "春:Chun 秋:Qiu 青:Qing 锦:Jin 云:Yun 明:Ming 松:Song 竹:Zhu 兰:Lan 星:Xing 晴:Qing 桐:Tong "
-        "和:He 安:An 禾:He 溪:Xi 湖:Hu 月:Yue 园:Yuan 岭:Ling 霞:Xia 泉:Quan 庭:Ting 草:Cao 百:Bai "
-        "千:Qian 帆:Fan 石:Shi 桥:Qiao 南:Nan 柳:Liu"
-    ).split()
-)
+PINYIN = {
+    "春": "Chun", "秋": "Qiu", "青": "Qing", "锦": "Jin", "云": "Yun", "明": "Ming",
+    "松": "Song", "竹": "Zhu", "兰": "Lan", "星": "Xing", "晴": "Qing", "桐": "Tong",
+    "和": "He", "安": "An", "禾": "He", "溪": "Xi", "湖": "Hu", "月": "Yue",
+    "园": "Yuan", "岭": "Ling", "霞": "Xia", "泉": "Quan", "庭": "Ting", "草": "Cao",
+    "百": "Bai", "千": "Qian", "帆": "Fan", "石": "Shi", "桥": "Qiao", "南": "Nan",
+    "柳": "Liu",
+}  # fmt: skip
 STREETS = ("百草", "青禾", "千帆", "石桥", "南柳")
 TRADES = {
     "面馆": "noodles", "水果店": "fruit", "理发店": "hairdresser", "药房": "pharmacy",

@@ -5,6 +5,8 @@ The ground is halved street by street. After each round all lines are noded toge
 coarser face is always an exact sum of finer ones.
 """
 
+# ruff: noqa: PLR2004 -- a drawing is full of measures that are its own
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import split
 
 from tools.demo_city import EPSG
@@ -56,12 +59,12 @@ def draw(rng: np.random.Generator) -> Network:
         n_new = min(max(len(faces) // 2, 1), target - len(faces))
         kind = "secondary" if target == N_COMMUNITIES else "collector"
         kind = "lane" if len(faces) > N_COLLECTED else kind
-        crowd = np.hypot(*(_xy(shapely.centroid(faces)) - _place(0, 0)).T) / 2500
+        crowd = shapely.distance(shapely.centroid(faces), shapely.Point(CENTRE)) / 2500
         largest = np.argsort(-shapely.area(faces) / (0.6 + crowd), kind="stable")[:n_new]
         ends: list[NDArray[np.float64]] = []
         cuts = [_cut(faces[i], rng, ends) for i in largest]
         drawn += [(cut, kind) for cut in cuts]
-        # What is noded already goes in again as it is: lines noded afresh would move by a grid step.
+        # What is noded goes in again as it is: lines noded afresh would move by a grid step.
         noded = _noded([noded, *cuts])
         faces = _faces(noded)
         communities = faces if len(faces) == N_COMMUNITIES else communities
@@ -87,17 +90,16 @@ def halve(face: Polygon, rng: np.random.Generator, *, bow: float = 0.0) -> tuple
     long, short = (0, 1) if np.hypot(*sides[0]) > np.hypot(*sides[1]) else (1, 0)
     across = sides[short] / np.hypot(*sides[short])
     reach = np.linspace(-1, 1, 9)[:, None] * np.hypot(*sides[short])
+    round_enough = min(0.42, 0.8 * _roundness(np.array([face]))[0])
+    reach_m = np.abs(reach).max()
     for tries in range(60):
         loose = 0.1 + tries / 200
-        middle = corners[:3].mean(axis=0) + sides[long] * 0
         middle = (corners[0] + corners[2]) / 2 + sides[long] * rng.uniform(-loose, loose)
         turned = _turn(across, rng.normal(0, 0.07 + tries / 200))
-        bent = (
-            rng.normal(0, bow) * np.cos(reach / np.abs(reach).max() * np.pi) * np.abs(reach).max()
-        )
+        bent = rng.normal(0, bow) * reach_m * np.cos(reach / reach_m * np.pi)
         line = LineString(middle + reach * turned + bent * _turn(turned, np.pi / 2))
         parts = np.array(split(face, line).geoms)
-        if len(parts) == 2 and (_roundness(parts) > min(0.42, 0.8 * _roundness([face])[0])).all():  # noqa: PLR2004
+        if len(parts) == 2 and (_roundness(parts) > round_enough).all():
             return line, parts
     message = f"No line halves the face at {face.centroid}. Choose another seed."
     raise ValueError(message)
@@ -121,17 +123,17 @@ def _cut(face: Polygon, rng: np.random.Generator, ends: list[NDArray[np.float64]
         if away.min() < 0.2 * np.sqrt(face.area):
             led[end] = meets[away.argmin()]
     halves = shapely.get_parts(shapely.polygonize([_noded([LineString(led), face.exterior])]))
-    sound = len(halves) == 2 and shapely.area(halves).min() > 0.25 * face.area  # noqa: PLR2004
+    sound = len(halves) == 2 and shapely.area(halves).min() > 0.25 * face.area
     cut = led if sound else np.round(inside, 3)
     ends += [cut[:1], cut[-1:]]
     return LineString(cut)
 
 
-def _noded(lines: list[shapely.Geometry]) -> shapely.Geometry:
+def _noded(lines: list[BaseGeometry]) -> BaseGeometry:
     return shapely.union_all(lines, grid_size=GRID_M)
 
 
-def _faces(noded: shapely.Geometry) -> Array:
+def _faces(noded: BaseGeometry) -> Array:
     faces = shapely.get_parts(shapely.polygonize([noded]))
     faces = shapely.transform(shapely.normalize(faces), lambda xy: np.round(xy, 3))
     corner = shapely.bounds(faces)
@@ -146,7 +148,7 @@ def _outline(rng: np.random.Generator) -> Polygon:
     return Polygon(_place(radius * np.cos(turn), radius * np.sin(turn)))
 
 
-def _main_lines(outline: Polygon) -> list[tuple[LineString, str]]:
+def _main_lines(outline: Polygon) -> list[tuple[BaseGeometry, str]]:
     """Draw two avenues each way, one slanting away from their crossing, and the river."""
     t = np.linspace(-3200, 3200, 90)
     north = LineString(_place(t, 980 + 130 * np.sin(t / 800 + 0.4) + 0.05 * t))
@@ -175,12 +177,9 @@ def _place(
 
 def _turn(xy: NDArray[np.float64], by: float) -> NDArray[np.float64]:
     """Turn counter-clockwise by radians."""
-    return xy @ np.array([[np.cos(by), np.sin(by)], [-np.sin(by), np.cos(by)]])
+    turn = np.array([[np.cos(by), np.sin(by)], [-np.sin(by), np.cos(by)]])
+    return np.asarray(xy @ turn)
 
 
 def _roundness(faces: Array) -> NDArray[np.float64]:
     return 4 * np.pi * shapely.area(faces) / shapely.length(faces) ** 2
-
-
-def _xy(points: Array) -> NDArray[np.float64]:
-    return shapely.get_coordinates(points)

@@ -1,4 +1,6 @@
-"""Everybody who holds a duty in the demo city: made-up people and bodies in the flat people table."""
+"""Everybody who holds a duty in the demo city is made up; the flat people table tells who."""
+
+# ruff: noqa: PLR2004 -- a drawing is full of measures that are its own
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,15 +11,11 @@ import pandas as pd
 from tools.demo_city import DISTRICT, names
 from tools.demo_city.areas import City
 
-FROM, CHANGED_AT, CHANGES_AT = (
-    "2024-11-01",
-    "2025-07-01T09:00:00+08:00",
-    "2026-12-01T09:00:00+08:00",
-)
-COLUMNS = (
-    "party_code party_name party_kind phone role duty rank layer area_code categories hours "
-    "valid_from valid_to"
-).split()
+FROM = "2024-11-01"
+CHANGED_AT, CHANGES_AT = "2025-07-01T09:00:00+08:00", "2026-12-01T09:00:00+08:00"
+_PARTY = ["party_code", "party_name", "party_kind", "phone"]
+_HELD = ["role", "duty", "rank", "layer", "area_code", "categories", "hours"]
+COLUMNS = [*_PARTY, *_HELD, "valid_from", "valid_to"]
 SPECIALISTS = {
     "供水服务所": "0402;0404;C0101;C0102;C0103;C0104",
     "燃气服务所": "0403;C0111;C0129",
@@ -60,7 +58,7 @@ class _Book:
         until: str = "",
     ) -> None:
         told = (role, duty, rank, layer, area, categories, hours, since, until)
-        self.rows.append({**party, **dict(zip(COLUMNS[4:], told, strict=True))})
+        self.rows.append({**party, **dict(zip(COLUMNS[len(_PARTY) :], told, strict=True))})
 
     def pass_on(self, role: str, duty: str, layer: str, area: str, *, at: str) -> None:
         """Let one person hold a duty until an instant and another from then on."""
@@ -71,7 +69,6 @@ class _Book:
 def build(city: City, rng: np.random.Generator) -> pd.DataFrame:
     """Give every area its people, and a few overlay areas nobody so that ladders fall through."""
     book = _Book()
-    areas = {layer: list(frame.code) for layer, frame in city.layers.items()}
     named = {
         layer: dict(zip(frame.code, frame.name, strict=True))
         for layer, frame in city.layers.items()
@@ -80,50 +77,27 @@ def build(city: City, rng: np.random.Generator) -> pd.DataFrame:
     for code, name in named["street"].items():
         _street(book, code, name)
     for n, (code, name) in enumerate(named["community"].items()):
-        committee = book.body(f"{name}居民委员会")
-        book.hold(committee, "residents_committee", "responsibility", "community", code)
-        if n % 5 == 0:
-            at = CHANGES_AT if n == 0 else CHANGED_AT
-            book.pass_on("community_manager", "management", "community", code, at=at)
-        else:
-            book.hold(book.person(), "community_manager", "management", "community", code)
-    for code in areas["enforcement_grid"]:
-        for rank, role in ((1, "enforcement_lead"), (2, "enforcement_assistant")):
-            book.hold(book.person(), role, "enforcement", "enforcement_grid", code, rank=rank)
-    for n, code in enumerate(areas["patrol_area"]):
+        _community(book, n, code, name)
+    for code in named["enforcement_grid"]:
+        _pair(book, "enforcement_grid", code)
+    for n, code in enumerate(named["patrol_area"]):
         for hours in _shifts(n % 4 * 30):
             book.hold(book.person(), "supervisor", "supervision", "patrol_area", code, hours=hours)
-    for n, code in enumerate(areas["open_space"]):
-        role = "river_chief" if "河" in named["open_space"][code] else "park_keeper"
-        if n % 3 == 0 or role == "park_keeper":
-            chief = book.person()
+    river, park = book.person(), book.person()
+    for code, name in named["open_space"].items():
+        chief, role = (river, "river_chief") if "河" in name else (park, "park_keeper")
         book.hold(chief, role, "responsibility", "open_space", code)
-    roads = sorted(areas["street_segment"], key=lambda code: named["street_segment"][code])
-    for layer, role, codes, each in (
-        ("courtyard", "courtyard_chief", areas["courtyard"], 4),
-        ("building", "building_chief", areas["building"], 25),
-        ("street_segment", "street_chief", roads, 14),
-    ):
-        held = [code for code in codes if rng.random() > 0.03]  # noqa: PLR2004
-        for group in range(0, len(held), each):
-            chief = book.person()
-            for code in held[group : group + each]:
-                if layer == "courtyard" and code == held[group] and group % (25 * each) == 0:
-                    book.pass_on(role, "responsibility", layer, code, at=CHANGED_AT)
-                else:
-                    book.hold(chief, role, "responsibility", layer, code)
+    roads = named["street_segment"]
+    _chiefs(book, "courtyard", list(named["courtyard"]), 4, rng)
+    _chiefs(book, "building", list(named["building"]), 25, rng)
+    _chiefs(book, "street_segment", sorted(roads, key=lambda code: roads[code]), 14, rng)
     for code, name in named["shopfront"].items():
-        if rng.random() < 0.04:  # noqa: PLR2004
-            continue
-        book.hold(book.body(name), "shop_unit", "responsibility", "shopfront", code)
-        if rng.random() < 0.13:  # noqa: PLR2004
-            keeper = book.person()
-            book.hold(keeper, "shop_keeper", "responsibility", "shopfront", code, rank=2)
+        _shop(book, code, name, rng)
     return pd.DataFrame(book.rows, columns=COLUMNS)
 
 
 def _party(code: str, name: str, kind: str, phone: str) -> dict[str, object]:
-    return dict(zip(COLUMNS, (code, name, kind, phone), strict=False))
+    return dict(zip(_PARTY, (code, name, kind, phone), strict=True))
 
 
 def _district(book: _Book) -> None:
@@ -146,11 +120,47 @@ def _district(book: _Book) -> None:
 def _street(book: _Book, code: str, name: str) -> None:
     book.hold(book.body(f"{name}办事处"), "street_office", "responsibility", "street", code)
     book.hold(book.person(), "section_clerk", "management", "street", code)
-    for rank, role in ((1, "enforcement_lead"), (2, "enforcement_assistant")):
-        book.hold(book.person(), role, "enforcement", "street", code, rank=rank)
+    _pair(book, "street", code)
     for trade, categories in (("路灯班", "C0118;C0119;C0120"), ("园林绿化队", "C04")):
         party = book.body(name + trade)
         book.hold(party, "specialist", "responsibility", "street", code, categories=categories)
+
+
+def _community(book: _Book, number: int, code: str, name: str) -> None:
+    committee = book.body(f"{name}居民委员会")
+    book.hold(committee, "residents_committee", "responsibility", "community", code)
+    if number % 5 == 0:
+        at = CHANGES_AT if number == 0 else CHANGED_AT
+        book.pass_on("community_manager", "management", "community", code, at=at)
+    else:
+        book.hold(book.person(), "community_manager", "management", "community", code)
+
+
+def _pair(book: _Book, layer: str, code: str) -> None:
+    for rank, role in ((1, "enforcement_lead"), (2, "enforcement_assistant")):
+        book.hold(book.person(), role, "enforcement", layer, code, rank=rank)
+
+
+def _chiefs(book: _Book, layer: str, codes: list[str], each: int, rng: np.random.Generator) -> None:
+    """Give every `each` areas in a row one chief; some courtyards have changed theirs."""
+    role = layer.removesuffix("_segment") + "_chief"
+    held = [code for code in codes if rng.random() > 0.03]
+    for n, code in enumerate(held):
+        if n % each == 0:
+            chief = book.person()
+        if layer == "courtyard" and n % (25 * each) == 0:
+            book.pass_on(role, "responsibility", layer, code, at=CHANGED_AT)
+        else:
+            book.hold(chief, role, "responsibility", layer, code)
+
+
+def _shop(book: _Book, code: str, name: str, rng: np.random.Generator) -> None:
+    """Let the shop answer as a body; in some, a named person stands in."""
+    if rng.random() < 0.04:
+        return
+    book.hold(book.body(name), "shop_unit", "responsibility", "shopfront", code)
+    if rng.random() < 0.13:
+        book.hold(book.person(), "shop_keeper", "responsibility", "shopfront", code, rank=2)
 
 
 def _shifts(late_min: int) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Two years of reports with the rhythm of a city, the faults of their channels, and places that
-keep coming back.
-"""
+"""Reports have the rhythm of a city, the faults of their channels, and places that come back."""
+
+# ruff: noqa: PLR2004 -- a drawing is full of measures that are its own
 
 import csv
 from pathlib import Path
@@ -22,7 +22,7 @@ UTC_OFFSET = np.timedelta64(8, "h")
 DEFAULT_POINT = {"lon": 116.4606, "lat": 39.9262}
 SPRING_FESTIVALS = (("2025-01-26", "2025-02-05"), ("2026-02-14", "2026-02-24"))
 CATEGORIES = pd.DataFrame(
-    # Name in the category file, share, where, month of its peak, how much it swings, hours to close.
+    # Name in the category file, share, where, month of its peak, its swing, hours to close.
     [
         ("暴露垃圾", 12, "shop", 7, 0.3, 5),
         ("积存垃圾渣土", 7, "yard", 5, 0.2, 20),
@@ -84,8 +84,9 @@ def build(
     _locate(both, city, rng)
     both = both.sort_values(["opened_at", "x"], ignore_index=True)
     both["id"] = [f"R{n:05}" for n in range(1, len(both) + 1)]
-    order = "id lon lat crs accuracy_m category channel opened_at closed_at status".split()
-    return both[order], places
+    columns = ["id", "lon", "lat", "crs", "accuracy_m", "category", "channel"]
+    columns += ["opened_at", "closed_at", "status"]
+    return both[columns], places
 
 
 def _usual(city: City, n: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -102,7 +103,7 @@ def _usual(city: City, n: int, rng: np.random.Generator) -> pd.DataFrame:
     frame = pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "channel": channel, "opened_at": opened})
     took_s = CATEGORIES.hours.to_numpy()[kind] * 3600 * rng.lognormal(0, 0.9, n)
     closed = opened + took_s.astype("timedelta64[s]")
-    closed[rng.random(n) < 0.008] = np.datetime64("NaT")  # noqa: PLR2004
+    closed[rng.random(n) < 0.008] = np.datetime64("NaT")
     return frame.assign(closed_at=closed, name=CATEGORIES.name.to_numpy()[kind], chronic=False)
 
 
@@ -117,7 +118,7 @@ def _opened(channel: NDArray[np.str_], rng: np.random.Generator) -> Times:
         weight[(days >= np.datetime64(first)) & (days <= np.datetime64(last))] *= 0.35
     day = rng.choice(days, size=len(channel), p=weight / weight.sum())
     hours = np.arange(24)
-    at_work = np.where((hours >= 7) & (hours < 19), 1.0, 0.04) * np.where(hours == 12, 0.4, 1)  # noqa: PLR2004
+    at_work = np.where((hours >= 7) & (hours < 19), 1.0, 0.04) * np.where(hours == 12, 0.4, 1)
     at_home = (
         0.03 + np.exp(-(((hours - 8.5) / 1.8) ** 2)) + 1.2 * np.exp(-(((hours - 19) / 2.6) ** 2))
     )
@@ -128,7 +129,7 @@ def _opened(channel: NDArray[np.str_], rng: np.random.Generator) -> Times:
         rng.choice(hours, size=len(channel), p=at_work / at_work.sum()),
     )
     second = hour * 3600 + rng.integers(3600, size=len(channel))
-    return day.astype("datetime64[s]") + second.astype("timedelta64[s]")
+    return np.asarray(day.astype("datetime64[s]") + second.astype("timedelta64[s]"))
 
 
 def _somewhere(city: City, where: str, n: int, rng: np.random.Generator) -> Xy:
@@ -160,7 +161,7 @@ def _chronic(city: City, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Dat
     chosen = [0]
     while len(chosen) < N_CHRONIC:
         away_m = np.linalg.norm(spots[:, None] - spots[chosen], axis=2).min(axis=1)
-        chosen.append(int(np.flatnonzero(away_m > 250)[0]))  # noqa: PLR2004 -- metres
+        chosen.append(int(np.flatnonzero(away_m > 250)[0]))  # metres
     rows, places = [], []
     for number, (x, y) in enumerate(spots[chosen]):
         name = CHRONIC_NAMES[number % len(CHRONIC_NAMES)]
@@ -175,9 +176,11 @@ def _chronic(city: City, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Dat
             day = (closed + days).astype("datetime64[D]").astype("datetime64[s]")
             cases += 1
         places.append((x, y, name, cases))
-    columns = "x y channel opened_at closed_at name chronic".split()
+    columns = ["x", "y", "channel", "opened_at", "closed_at", "name", "chronic"]
     found = pd.DataFrame(places, columns=["x", "y", "name", "cases"])
-    found["lon"], found["lat"] = _lonlat(found.pop("x"), found.pop("y"))
+    found["lon"], found["lat"] = _lonlat(
+        found.pop("x").to_numpy(copy=True), found.pop("y").to_numpy(copy=True)
+    )
     return pd.DataFrame(rows, columns=columns), found.round(6)
 
 
@@ -210,10 +213,10 @@ def _locate(reports: pd.DataFrame, city: City, rng: np.random.Generator) -> None
     xy[strayed] = _outside(city, N_OUTSIDE, rng)
     lon, lat = _lonlat(*xy.T)
     digits = np.where(channel == "hotline", 4, 6)
-    gcj02 = phone & (rng.random(n) < 0.7)  # noqa: PLR2004
+    gcj02 = phone & (rng.random(n) < 0.7)
     lon[gcj02], lat[gcj02] = from_wgs84(lon[gcj02], lat[gcj02], crs="gcj02")
     for degrees in (lon, lat):
-        degrees[:] = np.where(digits == 4, degrees.round(4), degrees.round(6))  # noqa: PLR2004
+        degrees[:] = np.where(digits == 4, degrees.round(4), degrees.round(6))
     hotline = np.setdiff1d(np.flatnonzero(channel == "hotline"), strayed)
     placeless = rng.choice(hotline, size=N_DEFAULT, replace=False)
     lon[placeless], lat[placeless] = DEFAULT_POINT["lon"], DEFAULT_POINT["lat"]
@@ -231,5 +234,5 @@ def _outside(city: City, n: int, rng: np.random.Generator) -> Xy:
 
 
 def _lonlat(x: Xy, y: Xy) -> tuple[Xy, Xy]:
-    lon, lat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(np.array(x), np.array(y))
+    lon, lat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(x, y)
     return lon, lat
