@@ -17,10 +17,11 @@ fi
 
 "$gridsvc" up
 
-# The mark of a whole demo is kept beside the database that holds it.
+# The mark says that a load came to its end; the answer, that the database still has it.
+answers() { "$gridsvc" locate 116.4612 39.9219; }
 loaded=${GRIDSVC_HOME:-.gridsvc}/demo-$SCHEME.loaded
 mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" | sha256sum)
-if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ]; then
+if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ] || ! answers >/dev/null 2>&1; then
     "$gridsvc" scheme load "data/schemes/$SCHEME.toml"
     # One table per layer, outermost first, as the scheme lists them.
     layers=$(.venv/bin/python -c '
@@ -37,7 +38,7 @@ with open(sys.argv[1], "rb") as file:
 fi
 
 echo
-"$gridsvc" locate 116.4612 39.9219
+answers
 "$gridsvc" locate 116.4674 39.9233 --crs gcj02 --accuracy 15
 
 "$gridsvc" serve --host 127.0.0.1 --port "$PORT" &
