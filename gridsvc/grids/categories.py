@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from gridsvc.errors import CategoriesError
+from gridsvc.grids import csv_text
 from gridsvc.grids.terms import CategoryKind
 
 COLUMNS = ("code", "kind", "name_zh", "name_en", "valid_from", "valid_to")
@@ -50,12 +51,9 @@ def read_categories(path: Path) -> tuple[Category, ...]:
     except OSError as error:
         raise CategoriesError(str(path), (f"{error.strerror}",)) from error
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            text = raw.decode("gb18030")
-        except UnicodeDecodeError as error:
-            raise CategoriesError(path.name, ("the text is neither UTF-8 nor GB18030",)) from error
+        text = csv_text.decode(raw)
+    except ValueError as error:
+        raise CategoriesError(path.name, (str(error),)) from error
     rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     header = rows.fieldnames or []
     faults = [f"line 1: no column {name}" for name in ("code", "kind") if name not in header]

@@ -7,12 +7,11 @@ difference from the live state.
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -193,7 +192,8 @@ class _Rows:
                 f"it has no column {name!r}",
                 remedy=f"Name one of {', '.join(map(str, close))} with {option}",
             )
-        return self.file.frame[name]
+        column: pd.Series[Any] = self.file.frame[name]
+        return column
 
     def placed_well(self) -> bool:
         """Refuse coordinates that cannot be in the declared CRS: feet that say degrees."""
@@ -258,7 +258,7 @@ class _Rows:
         )
         broken = ~shapely.is_valid(rounded)
         refused = broken & ~self.raw_valid & (not self.options.repair)
-        for n in np.flatnonzero(refused):
+        for n in _numbers(refused):
             reason = shapely.is_valid_reason(rounded[n])
             self.find(
                 FindingKind.INVALID_RING,
@@ -266,7 +266,7 @@ class _Rows:
                 f"{self.label(n)}: {reason}; --repair would mend it",
                 place=_reason_point(reason, self.scheme.storage_crs),
             )
-        for n in np.flatnonzero(broken & ~refused):
+        for n in _numbers(broken & ~refused):
             mended = _valid_on_grid(rounded[n])
             reason = shapely.is_valid_reason(rounded[n])
             if self.raw_valid[n]:
@@ -316,9 +316,9 @@ class _Rows:
     def judge_codes_and_names(self) -> None:
         """Find codes that the layer does not know the like of; rows without one are left out."""
         without = self.codes == None  # noqa: E711 -- elementwise on an object array
-        self.find_rows(FindingKind.ODD_CODE, without, lambda n: f"a row has no {self.options.code}")
+        self.find_rows(FindingKind.ODD_CODE, without, lambda _: f"a row has no {self.options.code}")
         pattern = re.compile(self.layer.code_pattern) if self.layer.code_pattern else None
-        for n in np.flatnonzero(~without):
+        for n in _numbers(~without):
             code = self.codes[n]
             if pattern and not pattern.fullmatch(code):
                 self.find(
@@ -331,10 +331,16 @@ class _Rows:
         if self.options.name:
             self.find_rows(
                 FindingKind.EMPTY_NAME,
-                (self.names == None) & ~without,  # noqa: E711 -- elementwise
+                self.missing_names & ~without,
                 lambda n: f"{self.layer.code} {self.codes[n]} has no {self.options.name}",
             )
         self.keep(~without)
+
+    @property
+    def missing_names(self) -> Mask:
+        """Which rows have no name."""
+        missing: Mask = self.names == None  # noqa: E711 -- elementwise on an object array
+        return missing
 
     def judge_extent(self) -> None:
         """Find areas that reach out of the city's extent."""
@@ -364,8 +370,8 @@ class _Rows:
 
     def find_rows(self, kind: FindingKind, mask: Mask, message: Callable[[int], str]) -> None:
         """Make a finding of each marked row."""
-        for n in np.flatnonzero(mask):
-            self.find(kind, int(n), message(int(n)))
+        for n in _numbers(mask):
+            self.find(kind, n, message(n))
 
     def find(
         self,
@@ -387,6 +393,11 @@ class _Rows:
                 place=place,
             )
         )
+
+
+def _numbers(mask: Mask) -> list[int]:
+    numbers: list[int] = np.flatnonzero(mask).tolist()
+    return numbers
 
 
 def _missing(geometries: Geometries) -> Mask:
@@ -484,11 +495,11 @@ def _propose(session: Session, rows: _Rows, change_set: models.ChangeSet) -> Non
     counted = session.execute(
         text("SELECT change, count(DISTINCT code) FROM pg_temp.difference GROUP BY change")
     )
-    rows.report.counts.update({change: number for change, number in counted})
+    rows.report.counts.update(map(tuple, counted))
 
 
 def _copy(connection: Connection, rows: _Rows) -> None:
-    hexed: Sequence[str] = shapely.to_wkb(rows.geometries, hex=True)
+    hexed = shapely.to_wkb(rows.geometries, hex=True)
     cursor = connection.connection.cursor()
     with cursor.copy("COPY pg_temp.incoming (code, name, boundary) FROM STDIN") as copy:
         for row in zip(rows.codes, rows.names, hexed, strict=True):

@@ -3,7 +3,8 @@
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, text
+from cachetools import LRUCache
+from sqlalchemy import Text, cast, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -65,12 +66,24 @@ def current_scheme(session: Session) -> Scheme:
     Raises:
         NothingLoaded: no scheme was ever loaded.
     """
-    document = session.scalar(
-        select(models.SchemeVersion.document).order_by(models.SchemeVersion.id.desc()).limit(1)
-    )
-    if document is None:
+    found = session.execute(
+        select(models.SchemeVersion.id, func.md5(cast(models.SchemeVersion.document, Text)))
+        .order_by(models.SchemeVersion.id.desc())
+        .limit(1)
+    ).first()
+    if found is None:
         raise NothingLoaded
-    return Scheme.from_document(document)
+    version, digest = found
+    if digest not in _SCHEMES:
+        document = session.scalars(
+            select(models.SchemeVersion.document).where(models.SchemeVersion.id == version)
+        ).one()
+        _SCHEMES[digest] = Scheme.from_document(document)
+    return _SCHEMES[digest]
+
+
+# Building a scheme takes milliseconds and each question needs it; a document never changes.
+_SCHEMES: LRUCache[str, Scheme] = LRUCache(maxsize=8)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
-from shapely.geometry.base import BaseGeometry
 
 from gridsvc.crs import convert_geometries
-from gridsvc.db import sql
+from gridsvc.db import run_sql, sql
 from gridsvc.errors import GridsvcError
 from gridsvc.grids import models
 from gridsvc.grids.schemes import Layer, Scheme
@@ -179,17 +179,11 @@ def _layer_findings(session: Session, scheme: Scheme, layer: Layer) -> Iterator[
     for kind, name, parameters in queries:
         rows = [
             row
-            for row in session.execute(
-                text(
-                    f"SELECT code, other, ST_AsBinary(part) AS part, area_m2, width_m "
-                    f"FROM ({sql(PACKAGE, name).text}) AS found"
-                ),
-                parameters,
-            )
+            for row in session.execute(sql(PACKAGE, name), parameters)
             if kind is FindingKind.NARROW or row.width_m >= SLIVER_M
         ]
         places = convert_geometries(
-            shapely.from_wkb([bytes(row.part) for row in rows]),
+            shapely.from_wkb([row.part for row in rows]),
             source=scheme.storage_crs,
             target="EPSG:4326",
         )
@@ -249,10 +243,12 @@ def _people_findings(
             f"{row.party_code} cannot hold {what(row)}: no such area at {when(row.valid_from)}"
         ), None
 
+    session.execute(text("DROP TABLE IF EXISTS pg_temp.drafted_assignment"))
+    run_sql(session, PACKAGE, "draft_people_table", change_set=change_set.id)
     for kind in (FindingKind.ALREADY_HELD, FindingKind.UNKNOWN_AREA, FindingKind.VACANCY):
-        for row in session.execute(
-            sql(PACKAGE, f"check_{kind.value}"), {"change_set": change_set.id}
-        ):
+        query = sql(PACKAGE, f"check_{kind.value}")
+        parameters = {"change_set": change_set.id} if "change_set" in query.compile().params else {}
+        for row in session.execute(query, parameters):
             message, other = words(kind, row)
             yield Finding(
                 kind=kind,

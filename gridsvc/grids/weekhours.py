@@ -29,7 +29,7 @@ _DAY_OF = (
     | {"周天": 6, "星期天": 6}
 )
 # Typed on a Chinese keyboard the same signs come out full-width.
-_PLAIN_SIGNS = str.maketrans("：；，－—–~～至", ":;,------")  # noqa: RUF001 -- on purpose
+_PLAIN_SIGNS = str.maketrans("：；，－—–~～至", ":;,------")
 _PIECE = re.compile(
     r"(?:(?P<days>[^\d\s]+(?:\s*[,-]\s*[^\d\s]+)*)\s*)?"
     r"(?P<from_h>\d{1,2}):(?P<from_m>\d{2})\s*-\s*(?P<to_h>\d{1,2}):(?P<to_m>\d{2})"

@@ -6,10 +6,10 @@ from alembic import context
 from geoalchemy2 import alembic_helpers
 from sqlalchemy import Connection, text
 
-from gridsvc.db import SCHEMA, Base
+from gridsvc.db import SCHEMA
 from gridsvc.grids import models
 
-TABLES = models.Base.metadata
+TABLES = models.Area.metadata
 
 # Functions are derived from their files, not from the history: each climb lays them anew, in
 # this order, in the same transaction.
@@ -35,10 +35,10 @@ def run(connection: Connection) -> None:
     try:
         context.configure(
             connection=connection,
-            target_metadata=Base.metadata,
+            target_metadata=TABLES,
             version_table_schema=SCHEMA,
             include_schemas=True,
-            include_object=include_object,
+            include_name=include_name,
             process_revision_directives=alembic_helpers.writer,
             render_item=alembic_helpers.render_item,
             compare_type=True,
@@ -54,12 +54,9 @@ def run(connection: Connection) -> None:
         connection.commit()
 
 
-def include_object(
-    _object: object, name: str | None, kind: str, _reflected: bool, compare_to: object
-) -> bool:
+def include_name(name: str | None, kind: str, _parents: object) -> bool:
     """Leave what is not ours alone: PostGIS's own tables and other schemas."""
-    schema = getattr(_object, "schema", None)
-    return not (kind == "table" and schema != SCHEMA and compare_to is None)
+    return kind != "schema" or name == SCHEMA
 
 
 run(context.config.attributes["connection"])

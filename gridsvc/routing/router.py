@@ -1,4 +1,4 @@
-"""A question becomes an Answer: coordinates are judged and converted at the door, then SQL decides."""
+"""A question becomes an Answer: the door judges and converts coordinates, then SQL decides."""
 
 import difflib
 import math
@@ -238,10 +238,12 @@ def _refusal(  # noqa: PLR0913 -- what each refusal tells
     if state == "GS003":
         storage = parse_crs(door.scheme.storage_crs)
         x, y = convert(question.x, question.y, source=door.crs(question.crs), target=storage)
-        nearest = session.execute(
-            sql("gridsvc.routing", "nearest"), {"x": x, "y": y, "srid": storage.epsg, "at": at}
-        ).first()
-        return OutsideServiceArea(
-            lon=lon, lat=lat, nearest=dict(nearest._mapping) if nearest else None
+        nearest = (
+            session.execute(
+                sql("gridsvc.routing", "nearest"), {"x": x, "y": y, "srid": storage.epsg, "at": at}
+            )
+            .mappings()
+            .first()
         )
+        return OutsideServiceArea(lon=lon, lat=lat, nearest=dict(nearest) if nearest else None)
     return error

@@ -252,7 +252,7 @@ def test_reports_are_as_their_channels_make_them(reports: pd.DataFrame, scheme: 
 def test_reports_lie_in_the_district_but_for_the_strayed(
     reports: pd.DataFrame, layers: dict[str, gpd.GeoDataFrame], lonlat: Callable[..., np.ndarray]
 ) -> None:
-    points = gpd.GeoSeries(shapely.points(lonlat(reports)), crs=4326).to_crs(4547)
+    points = gpd.GeoSeries(shapely.points(lonlat(reports)), crs=4326).to_crs(4548)
     outside = ~points.within(layers["district"].geometry.iloc[0])
     assert 100 < outside.sum() < 300
 
@@ -271,10 +271,10 @@ def test_reports_follow_the_week_the_day_and_the_new_year(reports: pd.DataFrame)
 def test_chronic_places_come_back(reports: pd.DataFrame, lonlat: Callable[..., np.ndarray]) -> None:
     told = tomllib.loads((DATA / "reports/demo.toml").read_text(encoding="utf-8"))["chronic"]
     assert len(told) == 12
-    points = gpd.GeoSeries(shapely.points(lonlat(reports)), crs=4326).to_crs(4547)
+    points = gpd.GeoSeries(shapely.points(lonlat(reports)), crs=4326).to_crs(4548)
     for place in told:
         spot = gpd.GeoSeries(gpd.points_from_xy([place["lon"]], [place["lat"]]), crs=4326)
-        near = (points.distance(spot.to_crs(4547).iloc[0]) < 10) & (
+        near = (points.distance(spot.to_crs(4548).iloc[0]) < 10) & (
             reports.category == place["category"]
         )
         cases = reports[near & reports.channel.isin(["inspector", "patrol"])]

@@ -49,7 +49,7 @@ class City:
     """The layers, and where its life is.
 
     Attributes:
-        layers: By layer code: `code`, `name`, `name_en` and `geometry` in EPSG:4547.
+        layers: By layer code: `code`, `name`, `name_en` and `geometry` in EPSG:4548.
         markets: Points, one for each street, with shops all round.
     """
 

@@ -1,8 +1,8 @@
 -- Ground of a parent that none of the areas of a tiling layer holds.
 --   :layer, :parent  codes of the layers
--- Columns: code (the parent area's), part (storage CRS), area_m2, width_m (2·area/perimeter).
+-- Columns: code (the parent area's), part (hex WKB, storage CRS), area_m2, width_m (2·area/perimeter).
 -- The parent's difference finds a missing area too, which matching of edges cannot.
-SELECT p.code, NULL AS other, part.geom AS part, ST_Area(part.geom) AS area_m2,
+SELECT p.code, NULL AS other, ST_AsHEXEWKB(part.geom) AS part, ST_Area(part.geom) AS area_m2,
        2 * ST_Area(part.geom) / ST_Perimeter(part.geom) AS width_m
 FROM draft AS p
 CROSS JOIN LATERAL (

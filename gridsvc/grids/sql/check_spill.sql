@@ -2,8 +2,8 @@
 --   :layer, :parent  codes of the layers
 --   :tiling          whether each area belongs to one parent, the one it shares most with;
 --                    an area of an overlay may lie across several
--- Columns: code, other (the parent area's code, or null), part (storage CRS), area_m2, width_m.
-SELECT c.code, own.code AS other, part.geom AS part, ST_Area(part.geom) AS area_m2,
+-- Columns: code, other (the parent area's code, or null), part (hex WKB, storage CRS), area_m2, width_m.
+SELECT c.code, own.code AS other, ST_AsHEXEWKB(part.geom) AS part, ST_Area(part.geom) AS area_m2,
        2 * ST_Area(part.geom) / ST_Perimeter(part.geom) AS width_m
 FROM draft AS c
 LEFT JOIN LATERAL (

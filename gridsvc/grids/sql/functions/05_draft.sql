@@ -17,6 +17,22 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
       AND e.valid_from <= at AND (e.valid_to IS NULL OR at < e.valid_to)
 $$;
 
+-- The same for one area over all periods, by index: of rows of people each asks for its own.
+CREATE OR REPLACE FUNCTION gridsvc.drafted_area(change_set integer, layer text, code text)
+RETURNS TABLE (valid_from timestamptz, valid_to timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT a.valid_from, a.valid_to
+    FROM gridsvc.area AS a
+    WHERE a.rev_to IS NULL AND a.layer = drafted_area.layer AND a.code = drafted_area.code
+      AND NOT EXISTS (SELECT FROM gridsvc.area_edit AS e
+                      WHERE e.change_set_id = change_set AND e.replaces = a.id)
+    UNION ALL
+    SELECT e.valid_from, e.valid_to
+    FROM gridsvc.area_edit AS e
+    WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL
+      AND e.layer = drafted_area.layer AND e.code = drafted_area.code
+$$;
+
 -- All periods, not one instant: who holds what and when. `proposed` tells what is new.
 CREATE OR REPLACE FUNCTION gridsvc.draft_assignment(change_set integer)
 RETURNS TABLE (

@@ -1,0 +1,67 @@
+"""The text of a CSV as city offices save it: UTF-8 with or without BOM, UTF-16, GB18030."""
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterator
+
+DELIMITERS = ",;\t"
+
+
+def decode(raw: bytes) -> str:
+    """Read bytes as text.
+
+    Raises:
+        ValueError: they are in none of the encodings, or in one that only looks like GB18030.
+    """
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = raw.decode("gb18030")
+    except UnicodeDecodeError as error:
+        raise ValueError("the text is neither UTF-8 nor GB18030") from error
+    # GB18030 has a character for nearly every pair of bytes, so that Big5 or Latin-1 decode to
+    # nonsense; characters that no office writes give it away.
+    if odd := next(
+        (
+            char
+            for char in text
+            if unicodedata.category(char) in {"Co", "Cn", "Cc"} and char not in "\r\n\t"
+        ),
+        None,
+    ):
+        raise ValueError(
+            f"the text is not UTF-8, and read as GB18030 it holds U+{ord(odd):04X}, "
+            "which no text does"
+        )
+    return text
+
+
+def rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give each row that is not blank with its line number; cells as people meant them.
+
+    The separator is whichever of comma, semicolon and tab the header has most of. Excel's
+    ="0012" and '0012 are 0012; spaces around a cell, also full-width ones, are dropped.
+    """
+    header = text.split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
+    if reader.fieldnames:
+        reader.fieldnames = [_cell(name).lower() for name in reader.fieldnames]
+    for row in reader:
+        cells = {
+            name: _cell(value) for name, value in row.items() if name and isinstance(value, str)
+        }
+        if any(cells.values()):
+            yield reader.line_num, cells
+
+
+def _cell(value: str) -> str:
+    value = value.strip().strip("\ufeff\u3000\xa0")
+    if value.startswith('="') and value.endswith('"'):
+        return value[2:-1].strip()
+    return value.removeprefix("'")
