@@ -105,7 +105,8 @@ def city(make_database: MakeDatabase) -> str:
     """The URL of a database with `tests.small_city` in it."""
     url = make_database()
     engine = create_engine(url)
-    small_city.found(engine)
+    with Session(engine) as session, session.begin():
+        small_city.found(session)
     engine.dispose()
     return url
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import shapely
 from geoalchemy2.shape import from_shape
-from sqlalchemy import Engine, insert
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import from_wgs84, to_wgs84
@@ -142,52 +142,51 @@ OPEN_STREET = place(east_m=1800, north_m=800)
 OUTSIDE = place(east_m=2300, north_m=500)
 
 
-def found(engine: Engine) -> int:
+def found(session: Session) -> int:
     """Load the scheme and publish the city; gives the revision."""
-    with Session(engine) as session, session.begin():
-        load_scheme(session, parse_scheme(SCHEME, source="small", base=SCHEMES))
-        change_set = open_change_set(session, name="founding")
-        session.execute(
-            insert(AreaEdit),
-            [
-                {
-                    "change_set_id": change_set.id,
-                    "layer": layer,
-                    "code": code,
-                    "name": name,
-                    "boundary": from_shape(_box(*sides), srid=SRID),
-                    "valid_from": FOUNDED_AT,
-                }
-                for layer, code, name, sides in AREAS
-            ],
-        )
-        session.execute(
-            insert(PartyEdit),
-            [
-                {"change_set_id": change_set.id, "code": code, "name": name}
-                | {"kind": kind, "phone": phone}
-                for code, name, kind, phone in PEOPLE
-            ],
-        )
-        session.execute(
-            insert(AssignmentEdit),
-            [
-                {
-                    "change_set_id": change_set.id,
-                    "party_code": party,
-                    "layer": layer,
-                    "area_code": area,
-                    "duty": duty,
-                    "role": role,
-                    "rank": rank,
-                    "category": category,
-                    "hours": week_hours_to_range(parse_week_hours(hours)),
-                    "valid_from": FOUNDED_AT,
-                }
-                for party, layer, area, duty, role, rank, category, hours in HELD
-            ],
-        )
-        return publish(session, change_set).revision
+    load_scheme(session, parse_scheme(SCHEME, source="small", base=SCHEMES))
+    change_set = open_change_set(session, name="founding")
+    session.execute(
+        insert(AreaEdit),
+        [
+            {
+                "change_set_id": change_set.id,
+                "layer": layer,
+                "code": code,
+                "name": name,
+                "boundary": from_shape(_box(*sides), srid=SRID),
+                "valid_from": FOUNDED_AT,
+            }
+            for layer, code, name, sides in AREAS
+        ],
+    )
+    session.execute(
+        insert(PartyEdit),
+        [
+            {"change_set_id": change_set.id, "code": code, "name": name}
+            | {"kind": kind, "phone": phone}
+            for code, name, kind, phone in PEOPLE
+        ],
+    )
+    session.execute(
+        insert(AssignmentEdit),
+        [
+            {
+                "change_set_id": change_set.id,
+                "party_code": party,
+                "layer": layer,
+                "area_code": area,
+                "duty": duty,
+                "role": role,
+                "rank": rank,
+                "category": category,
+                "hours": week_hours_to_range(parse_week_hours(hours)),
+                "valid_from": FOUNDED_AT,
+            }
+            for party, layer, area, duty, role, rank, category, hours in HELD
+        ],
+    )
+    return publish(session, change_set).revision
 
 
 def _box(west_m: float, south_m: float, east_m: float, north_m: float) -> shapely.MultiPolygon:

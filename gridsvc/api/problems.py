@@ -5,7 +5,6 @@ address, for closed networks have nothing to open. `KINDS` is the whole list for
 wrong or must wait for; an error that is not in it is ours, and nothing of it is told.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,8 +20,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from gridsvc import errors
-
-log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:gridsvc:problem:"
@@ -192,6 +189,8 @@ def _problem(kind: Kind, *, detail: str, instance: str, **extra: object) -> dict
 def _response(
     request: Request, body: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
+    # For the log's line.
+    request.state.problem = body["type"].removeprefix(TYPE)
     return Response(
         orjson.dumps(body | {"request_id": request.state.request_id}),
         status_code=body["status"],
@@ -247,7 +246,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _database_error(request: Request, error: Exception) -> Response:
     slow = isinstance(getattr(error, "orig", None), QueryCanceled)
-    log.warning("%s in request %s", type(error).__qualname__, request.state.request_id)
+    request.state.cause = type(error).__qualname__
     return respond(
         request,
         TOO_SLOW if slow else KINDS[errors.DatabaseUnavailable],

@@ -108,10 +108,14 @@ def _log(
         "ms": round((time.perf_counter() - begun) * 1000, 1),
         "request_id": request_id,
     }
+    line |= {key: scope["state"][key] for key in ("problem", "cause") if key in scope["state"]}
     if error is not None:
         line |= {
             "error": _names(error),
-            "trace": "".join(traceback.format_tb(error.__traceback__)),
+            "trace": [
+                f"{frame.filename}:{frame.lineno} {frame.name}"
+                for frame in traceback.extract_tb(error.__traceback__)
+            ],
         }
     log.log(logging.ERROR if error else logging.INFO, orjson.dumps(line).decode())
 

@@ -3,18 +3,18 @@
 Validating ten thousand answers on their way out would cost more than finding them.
 """
 
+from datetime import datetime
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Request
+from fastapi.responses import JSONResponse
 
 from gridsvc.api.fields import Strict
 
 
-class JSON(Response):
+class JSON(JSONResponse):
     """A JSON body."""
-
-    media_type = "application/json"
 
     def render(self, content: object) -> bytes:
         """Write dataclasses, instants, fragments and NumPy's numbers too."""
@@ -28,7 +28,7 @@ class GeoJSON(JSON):
 
 
 def next_links(
-    request: Request, parameters: Strict, *, after: str | None, **pinned: object
+    request: Request, parameters: Strict, *, after: str | None, at: datetime | None = None
 ) -> list[dict[str, str]]:
     """Link to the next page, as the list `links` of a body; empty on the last page.
 
@@ -36,13 +36,10 @@ def next_links(
         request: The call; the link is relative to it, for only a proxy knows the public name.
         parameters: Its parameters.
         after: Where the next page begins.
-        pinned: Parameters that hold the next page to the state of this one.
+        at: The time of this page, which holds the next one to the same state.
     """
     if after is None:
         return []
-    query = urlencode(
-        parameters.model_copy(update={"after": after, **pinned}).model_dump(
-            mode="json", exclude_none=True, exclude_unset=True
-        )
-    )
-    return [{"rel": "next", "href": f"{request.url.path}?{query}"}]
+    query = parameters.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    query |= {"after": after} | ({"at": at.isoformat()} if at else {})
+    return [{"rel": "next", "href": f"{request.url.path}?{urlencode(query)}"}]
