@@ -23,16 +23,18 @@ loaded=${GRIDSVC_HOME:-.gridsvc}/demo-$SCHEME.loaded
 mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" | sha256sum)
 if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ] || ! answers >/dev/null 2>&1; then
     "$gridsvc" scheme load "data/schemes/$SCHEME.toml"
-    # One table per layer, outermost first, as the scheme lists them.
+    # One table per layer, outermost first, as the scheme lists them; with the people they make
+    # one change set and so one revision, which holds from the first of the demo's reports on.
     layers=$(.venv/bin/python -c '
 import sys, tomllib
 with open(sys.argv[1], "rb") as file:
     print(*(layer["code"] for layer in tomllib.load(file)["layer"]))' "data/schemes/$SCHEME.toml")
     for layer in $layers; do
-        "$gridsvc" areas import "data/boundaries/$SCHEME.gpkg" --layer "$layer" \
-            --code code --name name --publish
+        "$gridsvc" areas import "data/boundaries/$SCHEME.gpkg" --table "$layer" --layer "$layer" \
+            --code code --name name --valid-from 2024-11-01 --change-set demo
     done
-    "$gridsvc" people import "data/people/$SCHEME.csv" --publish
+    "$gridsvc" people import "data/people/$SCHEME.csv" --change-set demo
+    "$gridsvc" publish demo
     mkdir -p "$(dirname "$loaded")"
     echo "$mark" >"$loaded"
 fi

@@ -352,7 +352,7 @@ class _Rows:
         )
         self.find_rows(
             FindingKind.OUTSIDE_EXTENT,
-            ~shapely.covered_by(lonlat, box),
+            np.atleast_1d(~shapely.covered_by(lonlat, box)),
             lambda n: f"{self.label(n)} reaches out of the extent of the scheme",
         )
 

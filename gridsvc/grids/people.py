@@ -87,10 +87,10 @@ def import_people(
     report = PeopleReport(file.source)
     for counts, noun in ((report.parties, "party"), (report.assignments, "assignment")):
         counts.update(dict.fromkeys(("added", "changed", "unchanged"), 0))
-        counted = select(column("change", Text()), func.count()).select_from(
+        counted = select(column("change", Text()), func.count().label("number")).select_from(
             table(f"{noun}_difference", schema="pg_temp")
         )
         rows = connection.execute(counted.group_by(column("change")))
-        counts.update(map(tuple, rows))
+        counts.update((row.change, row.number) for row in rows)
     report.findings = check(session, scheme, change_set=change_set)
     return report

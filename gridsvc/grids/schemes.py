@@ -242,7 +242,8 @@ class Extent(_Model):
     def _not_swapped(cls, value: object) -> object:
         sides = value if isinstance(value, Mapping) else {}
         south, north = sides.get("south"), sides.get("north")
-        if any(isinstance(lat, int | float) and 90 < abs(lat) <= 180 for lat in (south, north)):
+        latitudes = [side for side in (south, north) if isinstance(side, int | float)]
+        if any(90 < abs(side) <= 180 for side in latitudes):  # noqa: PLR2004 -- degrees
             _refuse(
                 f"latitudes {south} to {north} do not exist; these look like longitudes",
                 "Swap west with south and east with north",

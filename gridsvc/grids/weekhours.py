@@ -142,7 +142,7 @@ def _piece_spans(piece: str) -> Iterable[tuple[int, int]]:
 
 def _minute(piece: str, hour: str, minute: str) -> int:
     total = int(hour) * 60 + int(minute)
-    if int(minute) >= 60 or total > DAY_MIN:
+    if int(minute) >= 60 or total > DAY_MIN:  # noqa: PLR2004 -- minutes of an hour
         raise WeekHoursError(
             piece, f"has no such time as {hour}:{minute}", remedy="Use 00:00 to 24:00"
         )
