@@ -69,6 +69,8 @@ def create_engine(
         connect_args={"options": options, "application_name": "gridsvc"},
         pool_size=pool_size,
         pool_pre_ping=True,
+        # A statement that fails is logged; what was asked and about whom is not.
+        hide_parameters=True,
     )
 
 

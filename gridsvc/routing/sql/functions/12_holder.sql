@@ -2,12 +2,13 @@
 -- prefix, else the general one; null where nobody does. Leans on assignment_area_idx.
 --   category  class code of the question, or null: then only general assignments count
 --   minute    minute of the local week of `at`
+-- Written so that PostgreSQL inlines it: called for each rung, it would be planned each time.
 CREATE OR REPLACE FUNCTION gridsvc.holder(
     area gridsvc.covered_area, duty text, rank integer, category text,
     revision integer, at timestamptz, minute integer
 ) RETURNS SETOF gridsvc.assignment
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS $$
-    SELECT s
+    SELECT s.*
     FROM gridsvc.assignment AS s
     WHERE s.layer = area.layer AND s.area_code = area.code
       AND s.duty = holder.duty AND s.rank = holder.rank

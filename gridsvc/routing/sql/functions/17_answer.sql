@@ -133,27 +133,33 @@ $$;
 
 -- '+08:00' for an instant in a time zone, as RFC 3339 writes it.
 CREATE OR REPLACE FUNCTION gridsvc.utc_offset(at timestamptz, time_zone text) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN o.seconds < 0 THEN '-' ELSE '+' END
-        || to_char(abs(o.seconds) / 3600, 'FM00') || ':' || to_char(abs(o.seconds) / 60 % 60, 'FM00')
-    FROM (SELECT extract(epoch FROM (at AT TIME ZONE time_zone) - (at AT TIME ZONE 'UTC'))::integer
-         ) AS o (seconds)
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (
+        SELECT CASE WHEN o.seconds < 0 THEN '-' ELSE '+' END
+            || to_char(abs(o.seconds) / 3600, 'FM00') || ':' || to_char(abs(o.seconds) / 60 % 60, 'FM00')
+        FROM (SELECT extract(epoch FROM (at AT TIME ZONE time_zone) - (at AT TIME ZONE 'UTC'))::integer
+             ) AS o (seconds));
+END
 $$;
 
 -- {"layer": {"code", "name", "also": [...]}}: the owner of each layer; overlays name the rest.
 CREATE OR REPLACE FUNCTION gridsvc.areas_json(areas gridsvc.covered_area[]) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT coalesce(jsonb_object_agg(g.layer, CASE
-        WHEN g.kind = 'overlay' AND jsonb_array_length(g.all_areas) > 1
-        THEN g.all_areas -> 0 || jsonb_build_object('also', g.all_areas - 0)
-        ELSE g.all_areas -> 0 END), '{}')
-    FROM (
-        SELECT c.layer, c.kind, jsonb_agg(
-            jsonb_build_object('code', c.code, 'name', c.name) ORDER BY c.code COLLATE "C"
-        ) AS all_areas
-        FROM unnest(areas) AS c
-        GROUP BY c.layer, c.kind
-    ) AS g
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(jsonb_object_agg(g.layer, CASE
+            WHEN g.kind = 'overlay' AND jsonb_array_length(g.all_areas) > 1
+            THEN g.all_areas -> 0 || jsonb_build_object('also', g.all_areas - 0)
+            ELSE g.all_areas -> 0 END), '{}')
+        FROM (
+            SELECT c.layer, c.kind, jsonb_agg(
+                jsonb_build_object('code', c.code, 'name', c.name) ORDER BY c.code COLLATE "C"
+            ) AS all_areas
+            FROM unnest(areas) AS c
+            GROUP BY c.layer, c.kind
+        ) AS g);
+END
 $$;
 
 -- The chain a case climbs: each step's duty on its layer's area, or on the ladder's own. A step
@@ -162,24 +168,27 @@ CREATE OR REPLACE FUNCTION gridsvc.escalation_json(
     areas gridsvc.covered_area[], category text,
     revision integer, at timestamptz, minute integer, scheme_id integer, reveal boolean
 ) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_object(
-        'step', t.step,
-        'duty', t.duty,
-        'party', gridsvc.party_json(coalesce((d.held).party_code, h.party_code), reveal),
-        'role', coalesce((d.held).role, h.role),
-        'area', gridsvc.area_json(CASE WHEN t.layer IS NULL THEN d.area ELSE a.area END),
-        'within', t.within) ORDER BY t.step), '[]')
-    FROM gridsvc.escalation_step AS t
-    LEFT JOIN LATERAL gridsvc.decision(
-        areas, t.duty, escalation_json.category, escalation_json.revision,
-        escalation_json.at, escalation_json.minute, t.scheme_id) AS d ON t.layer IS NULL
-    LEFT JOIN LATERAL (
-        SELECT c AS area FROM unnest(areas) AS c
-        WHERE c.layer = t.layer ORDER BY c.code COLLATE "C" LIMIT 1
-    ) AS a ON true
-    LEFT JOIN LATERAL gridsvc.holder(
-        a.area, t.duty, 1, escalation_json.category, escalation_json.revision,
-        escalation_json.at, escalation_json.minute) AS h ON t.layer IS NOT NULL
-    WHERE t.scheme_id = escalation_json.scheme_id
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'step', t.step,
+            'duty', t.duty,
+            'party', gridsvc.party_json(coalesce((d.held).party_code, h.party_code), reveal),
+            'role', coalesce((d.held).role, h.role),
+            'area', gridsvc.area_json(CASE WHEN t.layer IS NULL THEN d.area ELSE a.area END),
+            'within', t.within) ORDER BY t.step), '[]')
+        FROM gridsvc.escalation_step AS t
+        LEFT JOIN LATERAL gridsvc.decision(
+            areas, t.duty, escalation_json.category, escalation_json.revision,
+            escalation_json.at, escalation_json.minute, t.scheme_id) AS d ON t.layer IS NULL
+        LEFT JOIN LATERAL (
+            SELECT c AS area FROM unnest(areas) AS c
+            WHERE c.layer = t.layer ORDER BY c.code COLLATE "C" LIMIT 1
+        ) AS a ON true
+        LEFT JOIN LATERAL gridsvc.holder(
+            a.area, t.duty, 1, escalation_json.category, escalation_json.revision,
+            escalation_json.at, escalation_json.minute) AS h ON t.layer IS NOT NULL
+        WHERE t.scheme_id = escalation_json.scheme_id);
+END
 $$;
