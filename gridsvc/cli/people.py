@@ -1,0 +1,81 @@
+"""`people import`: parties and assignments from one flat table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gridsvc.cli import findings, proposals
+from gridsvc.cli.commands import FAILED, Json, example
+from gridsvc.cli.console import console, emit, progress, say, table
+from gridsvc.cli.database import open_session
+from gridsvc.cli.proposals import ChangeSetName, Proposal, Publish
+from gridsvc.grids.changesets import open_change_set
+from gridsvc.grids.people import import_people
+from gridsvc.grids.people_files import COLUMNS, read_people
+from gridsvc.grids.scheme_store import current_scheme
+
+app = typer.Typer(help="Parties and assignments.", no_args_is_help=True)
+
+_EXAMPLE = "gridsvc people import people.csv --publish"
+_COLUMNS = tuple(f"{name}: {meaning}" for name, meaning in COLUMNS.items())
+
+
+@app.callback(epilog=example(_EXAMPLE))
+def _group() -> None:
+    """Parties, and who holds which duty where and when."""
+
+
+@app.command("import", epilog="\n\n".join(("Columns:", *_COLUMNS, "", example(_EXAMPLE))))
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="UTF-8 or GB18030."),
+    ],
+    *,
+    change_set: ChangeSetName = None,
+    publish: Publish = False,
+    json: Json = False,
+) -> None:
+    """Import parties and assignments from one flat table; its columns are listed below.
+
+    Without --change-set or --publish this is a dry run: it tells what would be added and changed
+    and what is wrong, and changes nothing. Nothing ends because the file does not mention it.
+    Exit code 1 if a finding stops a publish.
+    """
+    with open_session() as session, progress(f"Reading {file.name}") as tick:
+        scheme = current_scheme(session)
+        people = read_people(file, scheme)
+        tick.label("Checking" if not publish else "Checking and publishing")
+        proposal = Proposal.begin(session, change_set, source=people.source)
+        report = import_people(
+            session, scheme, people, change_set=open_change_set(session, name=proposal.name)
+        )
+        end, revision = proposal.settle(
+            session,
+            report,
+            changes=proposals.changes(report.parties) + proposals.changes(report.assignments),
+            publishes=publish,
+        )
+    if json:
+        emit(
+            {
+                "source": report.source,
+                "outcome": end.value,
+                "change_set": change_set,
+                "revision": revision,
+                "parties": report.parties,
+                "assignments": report.assignments,
+                "findings": [findings.as_json(one) for one in report.findings],
+            }
+        )
+    else:
+        say(report.source)
+        counts = table("", *report.parties)
+        for noun, counted in (("parties", report.parties), ("assignments", report.assignments)):
+            counts.add_row(noun, *(f"{number:,}" for number in counted.values()))
+        console().print(counts)
+        findings.show(report.findings)
+        proposal.tell(report, end, revision)
+    if report.stopped:
+        raise typer.Exit(FAILED)
