@@ -35,9 +35,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the tests' own cluster when all workers are done with it."""
-    if not hasattr(config, "workerinput") and not os.environ.get(SERVER):
-        Cluster(CLUSTER_HOME).stop()
+    """Stop the tests' own cluster when all workers, and other runs, are done with it."""
+    cluster = Cluster(CLUSTER_HOME)
+    if hasattr(config, "workerinput") or cluster.status().state != "running":
+        return
+    with psycopg.connect(cluster.start()) as connection:
+        others = connection.execute(
+            "SELECT FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ).fetchall()
+    if not others:
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")
