@@ -1,4 +1,4 @@
-"""Pages for people are static files over the same HTTP calls; the service is the only host they ask.
+"""Pages for people are static files over the same HTTP calls; they ask no host but the service.
 
 The page holds nothing of the city: what it shows it asks for, with the rights of its reader.
 """

@@ -28,9 +28,9 @@ export class City {
     return found ? `${title(found.title)} (${code})` : code;
   }
 
-  /** "Courtyard 平安里" for sentences. */
+  /** "Courtyard 平安里" for sentences; in Chinese “平安里”（院落）. */
   area(area) {
-    return `${this.layer(area.layer)} ${area.name ?? area.code}`;
+    return t("named", this.layer(area.layer), area.name ?? area.code);
   }
 
   /** The API's reason; in Chinese, its known turns of phrase are put into Chinese. */
@@ -119,12 +119,16 @@ function alternatives(city, answer) {
     h("progress", { max: 1, value: probability, "aria-hidden": "true" }), h("div", {}, what));
   return section("alternatives", t("alternatives"), h("p", { class: "note" }, t("alternativesNote")),
     h("ul", {},
-      typeof answer.probability === "number" ? row(answer.probability, t("own")) : null,
-      answer.alternatives.map(({ probability, area, responsible }) => row(probability,
-        h("p", { class: "who" }, responsible
-          ? [h("strong", {}, responsible.party.name), " ", h("span", { class: "role" }, city.role(responsible.role))]
-          : h("span", { class: "nobody" }, t("nobody"))),
-        h("p", { class: "place" }, areaLine(city, area))))));
+      [{ probability: answer.probability, own: true }, ...answer.alternatives]
+        .filter(({ probability }) => typeof probability === "number")
+        .sort((a, b) => b.probability - a.probability)
+        .map(({ probability, own, area, responsible }) => (own
+          ? row(probability, h("em", {}, t("own")))
+          : row(probability,
+            h("p", { class: "who" }, responsible
+              ? [h("strong", {}, responsible.party.name), " ", h("span", { class: "role" }, city.role(responsible.role))]
+              : h("span", { class: "nobody" }, t("nobody"))),
+            h("p", { class: "place" }, areaLine(city, area)))))));
 }
 
 function where(city, areas) {
@@ -168,6 +172,13 @@ export function showAnswer(city, answer) {
     record(city, answer));
 }
 
+/** Faults of the input that the detail does not tell already. */
+function faults({ detail = "", errors = [] }) {
+  const untold = errors.filter(({ msg }) => !detail.includes(msg));
+  if (!untold.length) return null;
+  return h("ul", {}, untold.map(({ loc, msg }) => h("li", {}, `${[loc].flat().at(-1)}: ${msg}`)));
+}
+
 /** A refusal as elements; outside the city it tells the nearest area and its distance. */
 export function showProblem(city, body) {
   const kind = (body.type ?? "").split(/[/:#]/).pop();
@@ -183,8 +194,6 @@ export function showProblem(city, body) {
   }
   return h("article", { class: "refused" }, h("h2", {}, t("problem")),
     h("p", { class: "lead" }, t("problems")[kind] ?? body.title ?? ""), body.detail ? h("p", {}, body.detail) : null,
-    // One fault is told by the detail already.
-    body.errors?.length > 1
-      ? h("ul", {}, body.errors.map((e) => h("li", {}, `${[e.loc].flat().join(".")}: ${e.msg}`))) : null,
+    faults(body),
     body.status ? h("p", { class: "note" }, `HTTP ${body.status}${kind && kind !== "blank" ? ` · ${kind}` : ""}`) : null);
 }

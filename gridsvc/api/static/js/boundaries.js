@@ -30,7 +30,7 @@ export class Boundaries {
       const { swatch, outline, ...ground } = styles.get(code);
       const drawn = this.#canvas(`layer-${code}`, ground);
       const outlined = outline ? this.#canvas(`outline-${code}`, outline) : null;
-      return [code, { code, drawn, outlined, swatch, on: false, held: null, tooMany: null, abort: null }];
+      return [code, { code, drawn, outlined, swatch, on: false, held: null, tooMany: null, pending: null }];
     }));
     let timer;
     map.on("moveend", () => {
@@ -53,15 +53,15 @@ export class Boundaries {
     return this.layers.get(code).swatch;
   }
 
-  /** Switch a layer; what it draws follows. */
-  async set(code, on) {
-    const layer = this.layers.get(code);
-    if (!layer || layer.on === on) return;
-    layer.on = on;
-    if (!on) {
-      layer.abort?.abort();
-      this.#clear(layer);
-      this.tell(code, "off");
+  /** Switch layers at once; what they draw follows, and unknown ones are passed over. */
+  async set(codes, on) {
+    for (const layer of codes.map((code) => this.layers.get(code)).filter(Boolean)) {
+      layer.on = on;
+      if (!on) {
+        this.#stop(layer);
+        this.#clear(layer);
+        this.tell(layer.code, "off");
+      }
     }
     await this.refresh();
   }
@@ -71,6 +71,7 @@ export class Boundaries {
     if (at === this.at) return;
     this.at = at;
     for (const layer of this.layers.values()) {
+      this.#stop(layer);
       layer.held = null;
       layer.tooMany = null;
     }
@@ -88,25 +89,37 @@ export class Boundaries {
     layer.held = null;
   }
 
+  #stop(layer) {
+    layer.pending?.abort.abort();
+    layer.pending = null;
+  }
+
   async #load(layer) {
     const view = this.map.getBounds();
+    if (layer.pending?.asked.contains(view)) return layer.pending.done;
+    this.#stop(layer);
     if (layer.held?.contains(view)) {
-      layer.abort?.abort();
-      return;
+      this.tell(layer.code, "shown");
+      return undefined;
     }
     // Where a part of this view was too full, the whole is.
     if (layer.tooMany && view.contains(layer.tooMany)) {
-      layer.abort?.abort();
       this.#clear(layer);
       this.tell(layer.code, "many");
-      return;
+      return undefined;
     }
-    layer.abort?.abort();
-    layer.abort = new AbortController();
-    const { signal } = layer.abort;
+    const asked = view.pad(MARGIN);
+    const abort = new AbortController();
+    const done = this.#fetch(layer, asked, abort.signal).finally(() => {
+      if (layer.pending?.abort === abort) layer.pending = null;
+    });
+    layer.pending = { asked, abort, done };
+    return done;
+  }
+
+  async #fetch(layer, asked, signal) {
     const size = this.map.getSize();
     const most = Math.min(MOST, Math.max(FEWEST, Math.round((size.x * size.y) / PIXELS_PER_AREA)));
-    const asked = view.pad(MARGIN);
     this.tell(layer.code, "loading");
     try {
       const { features, complete } = await getFeatures(

@@ -16,9 +16,9 @@ const WORDS = {
     responsible: "责任主体", management: "管理主体", enforcement: "执法主体",
     lead: "主办", assistant: "协办", supervisor: "监督主体", supervision: "监督主体",
     responsibility: "责任主体",
-    body: "单位", person: "个人", nobody: "空缺", noAssistant: "未配协办",
+    nobody: "空缺", noAssistant: "未配协办",
     vacant: (names) => `此处无人担任：${names}`,
-    because: "依据", edge: "距边界", escalation: "逐级上报", within: (t) => `${t}内处置`,
+    edge: "距边界", escalation: "逐级上报", within: (t) => `${t}内处置`,
     where: "所在区域", also: "另有",
     inside: (m, area) => `距${area}边界 ${m}`,
     across: (area) => `边界另一侧：${area}`,
@@ -27,14 +27,12 @@ const WORDS = {
     alternatives: "其他可能", alternativesNote: "误差范围内各区域所占比例",
     own: "本答案", record: "记录", revision: "数据版本", at: "时刻", point: "坐标（WGS-84）",
     stale: "数据库暂时无法连接；这是最近一次保存的版本。",
-    asOf: "按所选时间回答", data: "JSON 数据",
     outside: "此点在服务范围之外", nearest: (area, m) => `最近的是${area}，相距 ${m}`,
-    nearestArea: "最近的区域",
     problem: "无法回答", loading: "正在加载…", unreachable: "服务没有回应，请检查网络后再试。",
     layersFailed: "图层没有加载出来", reload: "重试",
     keyTitle: "需要密钥", keyText: "请输入接口密钥。密钥只保存在当前标签页，不会写入链接。",
     key: "密钥", cancel: "取消", use: "使用",
-    separator: "、",
+    separator: "、", named: (layer, name) => `“${name}”（${layer}）`,
     problems: {
       "bad-coordinates": "坐标无法使用", "swapped-coordinates": "经度和纬度颠倒了",
       "default-point": "这是没有具体位置的投诉统一登记的默认点，不作分派",
@@ -64,9 +62,9 @@ const WORDS = {
     responsible: "Responsible", management: "Management", enforcement: "Enforcement",
     lead: "Lead", assistant: "Assistant", supervisor: "Supervisor", supervision: "Supervision",
     responsibility: "Responsible",
-    body: "Body", person: "Person", nobody: "Vacant", noAssistant: "No assistant",
+    nobody: "Vacant", noAssistant: "No assistant",
     vacant: (names) => `Nobody holds here: ${names}`,
-    because: "Why", edge: "Edge", escalation: "Escalation", within: (t) => `within ${t}`,
+    edge: "Edge", escalation: "Escalation", within: (t) => `within ${t}`,
     where: "Areas here", also: "also",
     inside: (m, area) => `${m} from the edge of ${area}`,
     across: (area) => `Across it: ${area}`,
@@ -75,17 +73,15 @@ const WORDS = {
     alternatives: "It could also be", alternativesNote: "Share of the circle of error in each area",
     own: "This answer", record: "Record", revision: "Revision", at: "Moment", point: "Point (WGS-84)",
     stale: "The database is out of reach; this is the last state that was kept.",
-    asOf: "Answered for the time chosen", data: "JSON",
     outside: "This point lies outside the service area",
     nearest: (area, m) => `The nearest is ${area}, ${m} away`,
-    nearestArea: "Nearest area",
     problem: "No answer", loading: "Loading…",
     unreachable: "The service does not reply. Check the network and try again.",
     layersFailed: "The layers did not load", reload: "Try again",
     keyTitle: "A key is needed",
     keyText: "Enter an API key. It stays in this tab only and is never part of a link.",
     key: "Key", cancel: "Cancel", use: "Use",
-    separator: ", ",
+    separator: ", ", named: (layer, name) => `${layer} ${name}`,
     problems: {},
   },
 };
@@ -125,7 +121,9 @@ export function metres(distance_m) {
   const km = distance_m >= 1000;
   const value = km ? distance_m / 1000 : distance_m;
   const digits = value < 1 ? 2 : value < 100 ? 1 : 0;
-  return `${Number(value.toFixed(digits))} ${km ? (language === "zh" ? "公里" : "km") : (language === "zh" ? "米" : "m")}`;
+  const [metre, kilometre] = language === "zh" ? ["米", "公里"] : ["m", "km"];
+  // Number and unit stay on one line.
+  return `${Number(value.toFixed(digits))}\u00a0${km ? kilometre : metre}`;
 }
 
 const UNITS = {

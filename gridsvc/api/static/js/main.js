@@ -4,7 +4,9 @@ import { get, onKeyNeeded, Problem } from "./api.js";
 import { City, showAnswer, showProblem } from "./answer.js";
 import { Boundaries } from "./boundaries.js";
 import { byId, h } from "./dom.js";
-import { fromWallClock, t, title, toggle, translatePage, wallClock } from "./i18n.js";
+import {
+  fromWallClock, instant, metres, t, title, toggle, translatePage, wallClock,
+} from "./i18n.js";
 import { ACROSS, ANSWER, ERROR_CIRCLE, firstLayers, mainChain, NEAREST, POINT } from "./looks.js";
 import * as url from "./state.js";
 
@@ -63,7 +65,9 @@ function remember() {
 
 /** Ask about a point, or again about the last one; the newest question wins. */
 async function ask(change = {}) {
+  if (!boundaries) return undefined;
   asked = { ...asked, ...change };
+  renderChosen();
   // What is asked is what the link says: six decimals, about 0.1 m.
   if (asked.lon === undefined) return remember();
   asked.lon = Number(signed(asked.lon));
@@ -135,8 +139,8 @@ function renderLayers() {
     return h("fieldset", {}, h("legend", {}, t(kind)), layers.map((layer) => {
       const box = h("input", { type: "checkbox", value: layer.code });
       box.checked = boundaries.layers.get(layer.code).on;
-      box.addEventListener("change", async () => {
-        await boundaries.set(layer.code, box.checked);
+      box.addEventListener("change", () => {
+        boundaries.set([layer.code], box.checked);
         remember();
       });
       const swatch = h("i", { class: `swatch ${kind}` });
@@ -157,6 +161,14 @@ function tellLayer(code, state) {
   label.querySelector(".state").textContent = { many: t("tooMany"), failed: t("layersFailed") }[state] ?? "";
 }
 
+/** Say beside the folded fields what they hold. */
+function renderChosen() {
+  const { category, at, accuracy_m } = asked;
+  byId("chosen").textContent = [
+    category && city.category(category), at && instant(at, city.timeZone), accuracy_m && `± ${metres(accuracy_m)}`,
+  ].filter(Boolean).join(" · ");
+}
+
 function renderForm() {
   const select = byId("category");
   const { categories } = city;
@@ -174,6 +186,7 @@ function renderForm() {
   byId("at").value = asked.at ? wallClock(asked.at, city.timeZone) : "";
   byId("now").disabled = !asked.at;
   byId("accuracy").value = asked.accuracy_m ?? "";
+  renderChosen();
 }
 
 function translate() {
@@ -248,7 +261,6 @@ async function start() {
   asked = { lon: state.lon, lat: state.lat, category: state.category, at: state.at, accuracy_m: state.accuracy_m };
   if (asked.lon === undefined || asked.lat === undefined) asked.lon = asked.lat = undefined;
   byId("layers").open = matchMedia("(min-width: 90rem)").matches;
-  byId("more").open = Boolean(asked.category || asked.at || asked.accuracy_m);
   translate();
   startMap();
   listen();
@@ -268,6 +280,7 @@ async function start() {
   const extent = L.latLngBounds([south, west], [north, east]);
   map.setMaxBounds(extent.pad(1));
   boundaries.at = asked.at;
+  byId("question").inert = false;
   const hasPoint = asked.lon !== undefined;
   if (hasPoint && Math.abs(asked.lat) <= 90) map.setView([asked.lat, asked.lon], state.zoom ?? CLOSE_ZOOM);
   else map.fitBounds(extent);
@@ -277,16 +290,17 @@ async function start() {
   const outer = mainChain(city.layers)[0]?.code;
   // The outermost layer first: the view fits the city itself, then the rest is asked once.
   if (!hasPoint && on.includes(outer)) {
-    await boundaries.set(outer, true);
+    await boundaries.set([outer], true);
     const bounds = boundaries.bounds(outer);
     const list = byId("layers");
     const right = list.open ? list.offsetWidth : 0;
     if (bounds) map.fitBounds(bounds, { animate: false, paddingTopLeft: [16, 16], paddingBottomRight: [16 + right, 16] });
   }
-  await Promise.all(on.map((code) => boundaries.set(code, true)));
+  const drawn = boundaries.set(on, true);
   renderLayers();
   ready = true;
   remember();
+  await drawn;
 }
 
 start();
