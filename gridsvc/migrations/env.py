@@ -19,7 +19,9 @@ ADVISORY_LOCK = 0x67726964  # "grid"
 
 
 def lay_functions(connection: Connection) -> None:
-    """Create or replace every SQL function of the service."""
+    """Create or replace every SQL function of the service, where there are tables to ask."""
+    if connection.scalar(text(f"SELECT to_regclass('{SCHEMA}.area')")) is None:
+        return  # climbed down to nothing
     for package, folder in FUNCTIONS:
         directory = files(package) / "sql" / folder
         for file in sorted(directory.iterdir(), key=lambda entry: entry.name):
@@ -29,6 +31,9 @@ def lay_functions(connection: Connection) -> None:
 def run(connection: Connection) -> None:
     """Climb under a lock; give up rather than block a running service for long."""
     connection.execute(text("SET lock_timeout = '10s'"))
+    # Tables are compared by their full names; those of a default schema would have none.
+    connection.execute(text("SET search_path = public"))
+    connection.dialect.default_schema_name = "public"
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     connection.commit()
@@ -51,6 +56,7 @@ def run(connection: Connection) -> None:
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
+        connection.execute(text("RESET search_path"))
         connection.commit()
 
 

@@ -504,7 +504,25 @@ def upgrade() -> None:
     grant_least_rights()
 
 
+# Functions are laid after each climb and rest on the tables' types.
+DROP_FUNCTIONS = """
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN
+        SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'gridsvc'::regnamespace
+    LOOP
+        EXECUTE format('DROP FUNCTION IF EXISTS %s CASCADE', name);
+    END LOOP;
+    DROP TYPE IF EXISTS gridsvc.covered_area;
+END
+$$
+"""
+
+
 def downgrade() -> None:
+    op.execute(DROP_FUNCTIONS)
     op.drop_index(
         op.f("assignment_edit_change_set_id_idx"), table_name="assignment_edit", schema="gridsvc"
     )

@@ -3,12 +3,13 @@
 --   at         instant; now where left out
 --   category   class code; left out: no category
 -- The Answer of the API, names and phones masked. Runs with the owner's rights so that its
--- callers need none on the tables of people.
+-- callers need none on the tables of people; what a caller keeps in pg_temp is found last.
 CREATE OR REPLACE FUNCTION gridsvc.locate(
     lon double precision, lat double precision,
     at timestamptz DEFAULT now(), category text DEFAULT NULL
 ) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = gridsvc, public AS $$
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = gridsvc, public, pg_temp AS $$
     SELECT gridsvc.answer(
         ST_Transform(ST_SetSRID(ST_MakePoint(lon, lat), 4326),
                      (SELECT s.srid FROM gridsvc.scheme AS s ORDER BY s.id DESC LIMIT 1)),
