@@ -9,8 +9,6 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -30,20 +28,6 @@ _TAKEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Ten thousand points with every field are under half of it."""
-
-LOGGING: Mapping[str, Any] = MappingProxyType(
-    {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {
-            "gridsvc": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        },
-    }
-)
-"""For `logging.config.dictConfig` and uvicorn, whose own access log, with queries, stays off."""
 
 
 class Requests:

@@ -19,7 +19,7 @@ _EXTENT_MARGIN_DEG = 0.5
 
 # A side of a box in degrees is bent in a projected CRS. Followed this finely, it is less than a
 # metre off in any city.
-_SIDE_STEP_DEG = 0.01
+_SIDE_STEP_DEG = 0.05
 
 _DECIMALS = 7  # about a centimetre
 
