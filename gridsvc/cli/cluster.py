@@ -34,8 +34,10 @@ def start(settings: Settings) -> str:
         )
         tick.label("Migrating")
         engine = make_engine(url)
-        migrate(engine)
-        engine.dispose()
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
     return url
 
 
@@ -93,7 +95,7 @@ def status(*, json: Json = False) -> None:
 def _contents() -> dict[str, Any]:
     with open_engine() as engine, Session(engine) as session:
         return {
-            "database": place(engine.url.render_as_string(hide_password=False)),
+            "database": place(engine.url),
             "postgis": session.scalar(text("SELECT postgis_lib_version()")),
             "scheme": session.scalar(
                 text("SELECT code FROM gridsvc.scheme ORDER BY id DESC LIMIT 1")

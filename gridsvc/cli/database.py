@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import URL, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -65,9 +65,10 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def place(url: str) -> str:
+def place(url: str | URL) -> str:
     """Name a database without its password."""
-    return make_url(url).set(query={}).render_as_string(hide_password=True)
+    shown = make_url(url).set(drivername="postgresql", query={})
+    return shown.render_as_string(hide_password=True)
 
 
 @contextmanager
@@ -80,22 +81,26 @@ def open_engine() -> Iterator[Engine]:
     url = database_url(read_settings())
     engine = make_engine(url)
     try:
+        _require_migrated(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _require_migrated(engine: Engine) -> None:
+    try:
         with engine.connect() as connection:
             migrated = connection.scalar(text("SELECT to_regclass('gridsvc.scheme') IS NOT NULL"))
     except OperationalError as error:
         raise DatabaseUnavailable(
-            f"No PostgreSQL answers at {place(url)}: {str(error.orig).strip()}",
+            f"No PostgreSQL answers at {place(engine.url)}: {str(error.orig).strip()}",
             remedy="Start it (`gridsvc up` for the embedded one), or correct GRIDSVC_DATABASE_URL",
         ) from None
     if not migrated:
         raise DatabaseUnavailable(
-            f"The database {place(url)} has no tables of gridsvc yet",
+            f"The database {place(engine.url)} has no tables of gridsvc yet",
             remedy="Make them with `gridsvc up`",
         )
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

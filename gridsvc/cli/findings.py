@@ -36,11 +36,11 @@ def as_json(finding: Finding) -> dict[str, Any]:
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print how many there are of each kind, and the first of each with size and place."""
+    """Print how many there are of each kind, and the largest of each with size and place."""
     if not findings:
         say("No findings.")
         return
-    ordered = sorted(findings, key=lambda one: (not one.stops, one.kind.value))
+    ordered = sorted(findings, key=lambda one: (not one.stops, one.kind.value, -(one.area_m2 or 0)))
     kinds = Counter((one.kind.value, one.stops) for one in ordered)
     share = max(SHOWN_OF_A_KIND, SHOWN // len(kinds))
     grid = table("finding", "what", "size", "place (lon lat)")
