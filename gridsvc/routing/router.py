@@ -2,14 +2,12 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import Crs, convert, parse_crs, to_wgs84
@@ -32,6 +30,9 @@ DEFAULT_POINT_DEGREES = 1e-6
 """A default point is recognised within this, about a decimetre: files round it differently."""
 
 MAX_ACCURACY_M = 10_000.0
+
+STATEMENT_POINTS = 500
+"""Points asked in one statement, so that no batch meets the statement timeout."""
 
 
 ANSWER_KEYS = (
@@ -110,13 +111,13 @@ class Door:
         crs = self.crs(question.crs)
         _require_numbers(question, crs)
         lon, lat = to_wgs84(question.x, question.y, crs=crs)
-        if math.isnan(lon):
-            raise BadCoordinates("lon", question.x, expected=f"a place that {crs} can hold")
         extent = self.scheme.extent
         if not extent.covers(lon=lon, lat=lat):
             swapped_lon, swapped_lat = to_wgs84(question.y, question.x, crs=crs)
             if not math.isnan(swapped_lon) and extent.covers(lon=swapped_lon, lat=swapped_lat):
                 raise SwappedCoordinates(lon=question.x, lat=question.y)
+        if math.isnan(lon):
+            raise BadCoordinates("lon", question.x, expected=f"a place that {crs} can hold")
         for point in self.scheme.default_points:
             if max(abs(lon - point.lon), abs(lat - point.lat)) <= DEFAULT_POINT_DEGREES:
                 raise DefaultPointGiven(lon=lon, lat=lat, note=point.note)
@@ -154,96 +155,130 @@ def answer(session: Session, question: Question, *, reveal: bool = False) -> dic
         QuestionError: the point or its time cannot be answered.
         NothingLoaded: the database has no scheme.
     """
-    return _answer(session, Door(current_scheme(session)), question, reveal=reveal)
+    (given,) = _answers(session, [question], reveal=reveal)
+    if isinstance(given, GridsvcError):
+        raise given
+    return given
 
 
 def answer_many(
     session: Session, questions: Iterable[Question], *, reveal: bool = False
 ) -> tuple[int, list[dict[str, Any] | GridsvcError]]:
-    """Answer many points from one revision's state; one bad point never fails its neighbours.
+    """Answer many points; one bad point never fails its neighbours.
 
     Returns:
         The newest revision, and for each question its Answer or what was wrong with it.
+
+    Raises:
+        NothingPublished: there is no revision.
+        NothingLoaded: the database has no scheme.
     """
     revision = session.scalar(text("SELECT max(number) FROM gridsvc.revision"))
     if revision is None:
         raise NothingPublished
-    door = Door(current_scheme(session))
+    asked = list(questions)
     answers: list[dict[str, Any] | GridsvcError] = []
-    for question in questions:
-        try:
-            answers.append(_answer(session, door, question, reveal=reveal))
-        except GridsvcError as error:
-            answers.append(error)
+    for start in range(0, len(asked), STATEMENT_POINTS):
+        batch = asked[start : start + STATEMENT_POINTS]
+        answers += _answers(session, batch, reveal=reveal)
     return revision, answers
 
 
-def _answer(session: Session, door: Door, question: Question, *, reveal: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A question past the door: its point in WGS-84 and in the storage CRS, and its instant."""
+
+    question: Question
+    lon: float
+    lat: float
+    crs: Crs
+    x: float
+    y: float
+    at: datetime
+
+
+def _answers(
+    session: Session, questions: Sequence[Question], *, reveal: bool
+) -> list[dict[str, Any] | GridsvcError]:
+    door = Door(current_scheme(session))
+    now = datetime.now(UTC)
+    admitted: dict[int, _Admitted] = {}
+    answers: dict[int, dict[str, Any] | GridsvcError] = {}
+    for n, question in enumerate(questions):
+        try:
+            admitted[n] = _admit(door, question, now)
+        except GridsvcError as error:
+            answers[n] = error
+    rows = session.scalars(
+        sql("gridsvc.routing", "answer"),
+        {
+            "x": [point.x for point in admitted.values()],
+            "y": [point.y for point in admitted.values()],
+            "srid": parse_crs(door.scheme.storage_crs).epsg,
+            "at": [point.at for point in admitted.values()],
+            "categories": [point.question.category for point in admitted.values()],
+            "accuracies_m": [point.question.accuracy_m for point in admitted.values()],
+            "reveal": reveal,
+        },
+    )
+    for (n, point), row in zip(admitted.items(), rows, strict=True):
+        answers[n] = (
+            _problem(session, door, point, row["problem"])
+            if "problem" in row
+            else _complete(point, row)
+        )
+    return [answers[n] for n in range(len(questions))]
+
+
+def _admit(door: Door, question: Question, now: datetime) -> _Admitted:
     lon, lat, crs = door.admit(question)
     storage = parse_crs(door.scheme.storage_crs)
     x, y = convert(question.x, question.y, source=crs, target=storage)
     if math.isnan(x):
         raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
-    at = question.at or datetime.now(UTC)
-    parameters = {
-        "x": x,
-        "y": y,
-        "srid": storage.epsg,
-        "at": at,
-        "category": question.category,
-        "accuracy_m": question.accuracy_m,
-        "reveal": reveal,
-    }
-    try:
-        # A refusal aborts only this question's savepoint, not the caller's transaction.
-        with session.begin_nested():
-            given: dict[str, Any] = session.execute(
-                sql("gridsvc.routing", "answer"), parameters
-            ).scalar_one()
-    except DBAPIError as error:
-        raise _refusal(session, error, question, door, lon=lon, lat=lat, at=at) from error
-    merged = given | {
+    return _Admitted(question, lon, lat, crs, x, y, question.at or now)
+
+
+def _complete(point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
+    """Add what only the door knows, and put the keys in the order that people read them."""
+    question = point.question
+    known = row | {
         "id": question.id,
-        "point": {"lon": round(lon, 8), "lat": round(lat, 8)},
+        "point": {"lon": round(point.lon, 8), "lat": round(point.lat, 8)},
         "input": {
             "x": question.x,
             "y": question.y,
-            "crs": crs.name,
+            "crs": point.crs.name,
             "accuracy_m": question.accuracy_m,
         },
     }
-    return {key: merged[key] for key in ANSWER_KEYS}
+    return {key: known[key] for key in ANSWER_KEYS}
 
 
-def _refusal(  # noqa: PLR0913 -- what each refusal tells
-    session: Session,
-    error: DBAPIError,
-    question: Question,
-    door: Door,
-    *,
-    lon: float,
-    lat: float,
-    at: datetime,
-) -> Exception:
-    """Turn what `gridsvc.answer` raised into the error that tells the place and the remedy."""
-    original = error.orig
-    state = original.sqlstate if isinstance(original, psycopg.Error) else None
-    if state == "GS001":
+def _problem(session: Session, door: Door, point: _Admitted, problem: str) -> GridsvcError:
+    """Make of what `gridsvc.answer` could not answer the error that tells place and remedy."""
+    if problem == "before-first-revision":
         first_at = session.scalar(text("SELECT min(effective_at) FROM gridsvc.revision"))
-        return BeforeFirstRevision(at=at, first_at=first_at) if first_at else NothingPublished()
-    if state == "GS002" and question.category:
-        codes = [category.code for category in door.scheme.categories]
-        close = difflib.get_close_matches(question.category, codes, n=3)
-        return UnknownCategory(question.category, close=tuple(close))
-    if state == "GS003":
-        storage = parse_crs(door.scheme.storage_crs)
-        x, y = convert(question.x, question.y, source=door.crs(question.crs), target=storage)
-        nearest = (
-            session.execute(
-                sql("gridsvc.routing", "nearest"), {"x": x, "y": y, "srid": storage.epsg, "at": at}
-            )
-            .mappings()
-            .first()
+        return (
+            BeforeFirstRevision(at=point.at, first_at=first_at) if first_at else NothingPublished()
         )
-        return OutsideServiceArea(lon=lon, lat=lat, nearest=dict(nearest) if nearest else None)
-    return error
+    if problem == "unknown-category":
+        category = point.question.category or ""
+        codes = [known.code for known in door.scheme.categories]
+        return UnknownCategory(category, close=tuple(difflib.get_close_matches(category, codes)))
+    nearest = (
+        session.execute(
+            sql("gridsvc.routing", "nearest"),
+            {
+                "x": point.x,
+                "y": point.y,
+                "srid": parse_crs(door.scheme.storage_crs).epsg,
+                "at": point.at,
+            },
+        )
+        .mappings()
+        .first()
+    )
+    return OutsideServiceArea(
+        lon=point.lon, lat=point.lat, nearest=dict(nearest) if nearest else None
+    )

@@ -1,10 +1,16 @@
--- One Answer (functions/17_answer.sql).
---   :x, :y        in the storage CRS
---   :srid         of the storage CRS
---   :at           instant
---   :category     class code or null
---   :accuracy_m   metres or null
---   :reveal       names and phones in full
+-- Answers (functions/17_answer.sql) for points in the order given.
+--   :x, :y         arrays, in the storage CRS
+--   :srid          of the storage CRS
+--   :at            array of instants
+--   :categories    array of class codes or nulls
+--   :accuracies_m  array of metres or nulls
+--   :reveal        names and phones in full
+-- Column: answer.
 SELECT gridsvc.answer(
-    ST_SetSRID(ST_MakePoint(:x, :y), CAST(:srid AS integer)), CAST(:at AS timestamptz),
-    CAST(:category AS text), CAST(:accuracy_m AS double precision), CAST(:reveal AS boolean))
+    ST_SetSRID(ST_MakePoint(q.x, q.y), CAST(:srid AS integer)),
+    q.at, q.category, q.accuracy_m, CAST(:reveal AS boolean)) AS answer
+FROM unnest(
+    CAST(:x AS double precision[]), CAST(:y AS double precision[]), CAST(:at AS timestamptz[]),
+    CAST(:categories AS text[]), CAST(:accuracies_m AS double precision[])
+) WITH ORDINALITY AS q (x, y, at, category, accuracy_m, n)
+ORDER BY q.n

@@ -5,8 +5,8 @@
 --   category    class code, or null
 --   accuracy_m  radius of error in metres, or null
 --   reveal      names and phones in full
--- Raises, with the condition in its HINT: 'before-first-revision', 'unknown-category',
--- 'outside-service-area'.
+-- A point that cannot be answered gives {"problem": "before-first-revision" | "unknown-category" |
+-- "outside-service-area"} instead, so that one bad point never fails its neighbours in a query.
 CREATE OR REPLACE FUNCTION gridsvc.answer(
     point geometry, at timestamptz, category text, accuracy_m double precision, reveal boolean
 ) RETURNS jsonb
@@ -30,8 +30,7 @@ DECLARE
     lonlat geometry;
 BEGIN
     IF revision IS NULL THEN
-        RAISE EXCEPTION 'no revision answers for %', at USING
-            ERRCODE = 'GS001', HINT = 'before-first-revision';
+        RETURN jsonb_build_object('problem', 'before-first-revision');
     END IF;
     SELECT s.* INTO scheme
     FROM gridsvc.revision AS r JOIN gridsvc.scheme AS s ON s.id = r.scheme_id
@@ -42,14 +41,12 @@ BEGIN
             SELECT FROM gridsvc.category AS k
             WHERE k.scheme_id = scheme.id AND k.code = answer.category
               AND k.valid_from <= at AND (k.valid_to IS NULL OR at < k.valid_to)) THEN
-        RAISE EXCEPTION 'category % is not in the scheme', category USING
-            ERRCODE = 'GS002', HINT = 'unknown-category';
+        RETURN jsonb_build_object('problem', 'unknown-category');
     END IF;
     minute := gridsvc.minute_of_week(at, scheme.time_zone);
     areas := ARRAY(SELECT c FROM gridsvc.covering(point, revision, at) AS c);
     IF NOT EXISTS (SELECT FROM unnest(areas) AS c WHERE c.kind = 'tiling') THEN
-        RAISE EXCEPTION 'the point lies outside the service area' USING
-            ERRCODE = 'GS003', HINT = 'outside-service-area';
+        RETURN jsonb_build_object('problem', 'outside-service-area');
     END IF;
 
     FOREACH duty_name IN ARRAY

@@ -1,0 +1,244 @@
+"""A batch of rows passes the door that a single question passes, all rows at once.
+
+The rules are those of `gridsvc.routing.router.Door`; here they answer with a reason a row
+instead of an error.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gridsvc.crs import Crs, Floats, convert, parse_crs, to_wgs84
+from gridsvc.errors import CrsNotAccepted, UnknownCrs
+from gridsvc.grids.schemes import Scheme
+from gridsvc.routing.router import DEFAULT_POINT_DEGREES, Door
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Reasons: TypeAlias = npt.NDArray[np.object_]
+
+BAD = "bad coordinates"
+SWAPPED = "swapped coordinates"
+DEFAULT_POINT = "default point"
+BAD_CRS = "bad crs"
+BAD_TIME = "bad time"
+
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_OFFSET = r"(?i)\d(z|[+-]\d\d(:?\d\d)?)\s*$"
+_DATE_ONLY = r"^\s*\d{4}-\d\d-\d\d\s*$"
+
+
+@dataclass(slots=True)
+class Columns:
+    """The columns of a table that ask: their names, or one CRS for all rows."""
+
+    lon: str
+    lat: str
+    crs: str | None
+    crs_column: str | None
+    category: str | None
+    at: str | None
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A batch as judged; arrays of one length.
+
+    Attributes:
+        raw_x: As given; NaN where no number was.
+        raw_y: The same.
+        crs: What each row is in, an index into `crs_names`; -1 where it is none.
+        crs_names: Normalised names.
+        lon: WGS-84 degrees, NaN where there is no place.
+        lat: The same.
+        x: In the storage CRS.
+        y: The same.
+        at_us: Microseconds since 1970 UTC.
+        category: Index into `categories`; -1 is none.
+        categories: Class codes.
+        reasons: Why a row cannot be asked; None where it can.
+    """
+
+    raw_x: Floats
+    raw_y: Floats
+    crs: Ints
+    crs_names: list[str]
+    lon: Floats
+    lat: Floats
+    x: Floats
+    y: Floats
+    at_us: Ints
+    category: Ints
+    categories: list[str]
+    reasons: Reasons
+
+
+def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: int) -> Admitted:
+    """Judge every row of a batch and convert its point."""
+    count = batch.num_rows
+    reasons: Reasons = np.full(count, None, dtype=object)
+    raw_x = _numbers(batch.column(columns.lon))
+    raw_y = _numbers(batch.column(columns.lat))
+    crs, crs_names = _crs(batch, columns, scheme, reasons)
+    nowhere = [np.full(count, np.nan) for _ in range(4)]
+    lon, lat, x, y = nowhere
+    storage = parse_crs(scheme.storage_crs)
+    for number, name in enumerate(crs_names):
+        rows = np.flatnonzero(crs == number)
+        lon[rows], lat[rows], x[rows], y[rows], reasons[rows] = _judge(
+            raw_x[rows], raw_y[rows], parse_crs(name), scheme, storage
+        )
+    at_us = _instants(batch, columns.at, scheme, now_us, reasons)
+    category, categories = _categories(batch, columns.category)
+    return Admitted(
+        raw_x, raw_y, crs, crs_names, lon, lat, x, y, at_us, category, categories, reasons
+    )
+
+
+def _judge(
+    x: Floats, y: Floats, crs: Crs, scheme: Scheme, storage: Crs
+) -> tuple[Floats, Floats, Floats, Floats, Reasons]:
+    """Apply `Door.admit` to rows of one CRS; the first reason found stays."""
+    reasons: Reasons = np.full(len(x), None, dtype=object)
+
+    def refuse(rows: Mask, reason: str) -> None:
+        reasons[rows & (reasons == None)] = reason  # noqa: E711  elementwise
+
+    for field, values in (("lon", x), ("lat", y)):
+        refuse(~np.isfinite(values), f"{BAD}: {field} is not a finite number")
+        if crs.in_degrees:
+            # As at the door: a latitude up to 180 may prove to be swapped.
+            refuse(np.abs(values) > 180, f"{BAD}: {field} is beyond its degrees")  # noqa: PLR2004
+    lon, lat = to_wgs84(x, y, crs=crs)
+    refuse(np.isnan(lon) & ~_inside(scheme, *to_wgs84(y, x, crs=crs)), f"{BAD}: no place in {crs}")
+    away = ~_inside(scheme, lon, lat)
+    if away.any():
+        swapped = np.zeros(len(x), dtype=bool)
+        swapped[away] = _inside(scheme, *to_wgs84(y[away], x[away], crs=crs))
+        refuse(swapped, SWAPPED)
+    for point in scheme.default_points:
+        near = np.maximum(np.abs(lon - point.lon), np.abs(lat - point.lat)) <= DEFAULT_POINT_DEGREES
+        refuse(near, f"{DEFAULT_POINT}: {point.note or 'no note'}")
+    stored_x, stored_y = convert(x, y, source=crs, target=storage)
+    refuse(np.isnan(stored_x), f"{BAD}: no place in {storage}")
+    return lon, lat, stored_x, stored_y, reasons
+
+
+def _inside(scheme: Scheme, lon: Floats, lat: Floats) -> Mask:
+    west, south, east, north = scheme.extent.bounds
+    return (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
+
+
+def _crs(
+    batch: pa.RecordBatch, columns: Columns, scheme: Scheme, reasons: Reasons
+) -> tuple[Ints, list[str]]:
+    door = Door(scheme)
+    if columns.crs_column is None:
+        return np.zeros(batch.num_rows, np.int64), [door.crs(columns.crs).name]
+    codes, spellings = _factorize(batch.column(columns.crs_column))
+    names: list[str] = [door.crs(None).name]
+    number_of: list[int] = []
+    for number, spelling in enumerate(spellings):
+        try:
+            name = door.crs(spelling).name
+        except (UnknownCrs, CrsNotAccepted) as error:
+            reasons[codes == number] = f"{BAD_CRS}: {error.detail}"
+            number_of.append(-1)
+        else:
+            if name not in names:
+                names.append(name)
+            number_of.append(names.index(name))
+    # An empty cell, code -1, takes the last element: the scheme's first CRS.
+    return np.array([*number_of, 0], np.int64)[codes], names
+
+
+def _categories(batch: pa.RecordBatch, name: str | None) -> tuple[Ints, list[str]]:
+    if name is None:
+        return np.full(batch.num_rows, -1, np.int64), []
+    return _factorize(batch.column(name))
+
+
+def _factorize(column: pa.Array) -> tuple[Ints, list[str]]:
+    """Number the different texts of a column; empty ones are -1."""
+    texts = pc.utf8_trim_whitespace(_texts(column))
+    texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    coded = texts.dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, coded.dictionary.to_pylist()
+
+
+def _texts(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.string())
+
+
+def _numbers(column: pa.Array) -> Floats:
+    """Read a column of numbers or of their texts; NaN for what is none."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        readable = pc.match_substring_regex(column, _NUMBER)
+        column = pc.utf8_trim_whitespace(pc.if_else(readable, column, pa.scalar(None, column.type)))
+        column = pc.utf8_ltrim(column, characters="+")
+    numbers = column.cast(pa.float64()).fill_null(np.nan)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _instants(
+    batch: pa.RecordBatch, name: str | None, scheme: Scheme, now_us: int, reasons: Reasons
+) -> Ints:
+    """Read instants; those without an offset are in the city's own time, empty ones are now."""
+    if name is None:
+        return np.full(batch.num_rows, now_us, np.int64)
+    column = batch.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+        # Without its zone the column counts from 1970 UTC.
+        plain = column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
+        at_us = plain.fill_null(0).to_numpy(zero_copy_only=False).copy()
+        if zone is None:
+            at_us = _from_local(pd.DatetimeIndex(at_us.view("M8[us]")), scheme)
+        at_us[column.is_null().to_numpy(zero_copy_only=False)] = now_us
+        return np.asarray(at_us, np.int64)
+    return _read_instants(_texts(column), scheme, now_us, reasons)
+
+
+def _read_instants(column: pa.Array, scheme: Scheme, now_us: int, reasons: Reasons) -> Ints:
+    texts = pc.utf8_trim_whitespace(column.fill_null(""))
+    empty = pc.equal(texts, "").to_numpy(zero_copy_only=False)
+    dated = pc.match_substring_regex(texts, _DATE_ONLY).to_numpy(zero_copy_only=False)
+    absolute = pc.match_substring_regex(texts, _OFFSET).to_numpy(zero_copy_only=False) & ~dated
+    spelled = texts.to_numpy(zero_copy_only=False)
+    at_us = np.full(len(texts), now_us, np.int64)
+    for rows, is_local in ((absolute, False), (~absolute & ~empty, True)):
+        if not rows.any():
+            continue
+        read = pd.DatetimeIndex(
+            pd.to_datetime(spelled[rows], format="ISO8601", errors="coerce", utc=not is_local)
+        ).as_unit("us")
+        unread = np.zeros(len(texts), dtype=bool)
+        unread[rows] = read.isna()
+        reasons[unread & (reasons == None)] = f"{BAD_TIME}: not a date or time of ISO 8601"  # noqa: E711
+        read = pd.DatetimeIndex(read.fillna(pd.Timestamp(0, tz=None if is_local else UTC)))
+        at_us[rows] = _from_local(read, scheme) if is_local else read.asi8
+    return at_us
+
+
+def _from_local(local: pd.DatetimeIndex, scheme: Scheme) -> Ints:
+    # As Python's fold=0: the first of two equal clock times, and across a gap by the old offset.
+    aware = local.as_unit("us").tz_localize(
+        scheme.zone,
+        ambiguous=np.ones(len(local), dtype=bool),
+        nonexistent=pd.Timedelta(hours=1),
+    )
+    at_us: Any = aware.tz_convert(UTC).as_unit("us").asi8
+    return np.asarray(at_us, np.int64)

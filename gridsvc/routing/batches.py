@@ -1,0 +1,432 @@
+"""A batch of rows is answered at once: PostGIS covers its points, ladders in memory decide.
+
+`sql/bulk_covering.sql` has the meaning of single answers; what surrounds it here only avoids
+asking twice. Points that repeat are asked once; places with the same areas share their chains.
+"""
+
+import itertools
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import shapely
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session
+
+from gridsvc.crs import Floats, parse_crs
+from gridsvc.db import sql, sql_text
+from gridsvc.errors import NothingPublished
+from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.grids.schemes import Scheme
+from gridsvc.grids.terms import Duty
+from gridsvc.routing.admission import Admitted, Columns, Ints, Reasons, admit
+from gridsvc.routing.ladders import (
+    ASSISTANT,
+    FOREVER_US,
+    AreaKey,
+    Chain,
+    Ladders,
+    decide,
+    load_ladders,
+    microseconds,
+)
+from gridsvc.routing.number_copy import copy_in, copy_out
+
+OUTSIDE = "outside the service area"
+TOO_EARLY = "before the first revision"
+UNKNOWN_CATEGORY = "unknown category"
+
+PARTY_COLUMNS = {
+    "responsible": Duty.RESPONSIBILITY,
+    "management": Duty.MANAGEMENT,
+    "enforcement_lead": Duty.ENFORCEMENT,
+    "enforcement_assistant": Duty.ENFORCEMENT,
+    "supervisor": Duty.SUPERVISION,
+}
+_KEPT_REVISIONS = 8
+_KEPT_PLACES = 200_000
+_KEPT_EDGES = 50_000
+# The city, as far as every batch needs it
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """What holds for the whole run; later publishes do not change it.
+
+    Areas are numbered in the order in which a point asks: by layer, then by code.
+    """
+
+    scheme: Scheme
+    srid: int
+    now_us: int
+    revisions: Ints
+    effective_us: Ints
+    scheme_ids: Ints
+    areas: list[AreaKey]
+    area_ids: Ints
+    number_by_id: Ints
+    codes: pa.Array
+    layer_of: Ints
+    layers: list[str]
+    is_tiling: npt.NDArray[np.bool_]
+    instants_us: Ints
+    categories: dict[int, dict[str, list[tuple[int, int]]]]
+
+    @classmethod
+    def load(cls, engine: Engine) -> Self:
+        """Read the state of this moment.
+
+        Raises:
+            NothingLoaded: the database has no scheme.
+            NothingPublished: no revision answers yet.
+        """
+        with Session(engine) as session:
+            scheme = current_scheme(session)
+            connection = session.connection()
+            revisions = connection.execute(
+                text(
+                    "SELECT number, effective_at, scheme_id FROM gridsvc.revision "
+                    "ORDER BY effective_at, number"
+                )
+            ).all()
+            if not revisions:
+                raise NothingPublished
+            newest = max(row.number for row in revisions)
+            areas = connection.execute(
+                sql("gridsvc.routing", "bulk_areas"), {"revision": newest}
+            ).all()
+            categories = {
+                scheme_id: _categories(connection, scheme_id)
+                for scheme_id in {row.scheme_id for row in revisions}
+            }
+        layers = list(dict.fromkeys(row.layer for row in areas))
+        ids = np.array([row.id for row in areas], np.int64)
+        ends = {microseconds(at) for row in areas for at in (row.valid_from, row.valid_to) if at}
+        return cls(
+            scheme=scheme,
+            srid=parse_crs(scheme.storage_crs).epsg or 0,
+            now_us=microseconds(datetime.now(UTC)),
+            revisions=np.array([row.number for row in revisions], np.int64),
+            effective_us=np.array([microseconds(row.effective_at) for row in revisions], np.int64),
+            scheme_ids=np.array([row.scheme_id for row in revisions], np.int64),
+            areas=[AreaKey(row.layer, row.code) for row in areas],
+            area_ids=ids,
+            number_by_id=np.argsort(ids),
+            codes=pa.array([row.code for row in areas], pa.string()),
+            layer_of=np.array([layers.index(row.layer) for row in areas], np.int64),
+            layers=layers,
+            is_tiling=np.array([row.is_tiling for row in areas], bool),
+            instants_us=np.array(sorted(ends), np.int64),
+            categories=categories,
+        )
+
+    def numbers(self, ids: Ints) -> Ints:
+        """Turn ids of area versions into their numbers."""
+        return self.number_by_id[np.searchsorted(self.area_ids, ids, sorter=self.number_by_id)]
+
+
+def _categories(connection: Connection, scheme_id: int) -> dict[str, list[tuple[int, int]]]:
+    periods: dict[str, list[tuple[int, int]]] = {}
+    for row in connection.execute(
+        sql("gridsvc.routing", "bulk_categories"), {"scheme_id": scheme_id}
+    ):
+        end = microseconds(row.valid_to) if row.valid_to else FOREVER_US
+        periods.setdefault(row.code, []).append((microseconds(row.valid_from), end))
+    return periods
+
+
+class _Points(NamedTuple):
+    """Different points to ask, in the storage CRS."""
+
+    x: Floats
+    y: Floats
+    revision: Ints
+    at_us: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Covering:
+    """Pairs of a point and an area that covers it, sorted by point, then by area."""
+
+    point: Ints
+    area: Ints
+    count: int
+
+    def has_tiling(self, city: City) -> npt.NDArray[np.bool_]:
+        """Tell for each point whether an area of a tiling layer covers it."""
+        tiled = np.zeros(self.count, dtype=bool)
+        tiled[self.point[city.is_tiling[self.area]]] = True
+        return tiled
+
+    def by_point(self) -> list[bytes]:
+        """Give for each point its areas, packed, as a key."""
+        packed = self.area.tobytes()
+        width = self.area.itemsize
+        ends = (np.searchsorted(self.point, np.arange(self.count + 1)) * width).tolist()
+        return [packed[start:end] for start, end in itertools.pairwise(ends)]
+
+    def code_columns(self, city: City, rows: Ints, points: Ints, count: int) -> list[pa.Array]:
+        """Give for each layer of the scheme the owning area's code, row by row."""
+        layers = len(city.layers)
+        owner = np.full((self.count, max(layers, 1)), -1, np.int64)
+        # Backwards, so that the lowest code is written last.
+        owner[self.point[::-1], city.layer_of[self.area[::-1]]] = self.area[::-1]
+        columns = []
+        for layer in city.scheme.layers:
+            number = np.full(count, -1, np.int64)
+            if layer.code in city.layers:
+                number[rows] = owner[points, city.layers.index(layer.code)]
+            columns.append(city.codes.take(pa.array(number, mask=number < 0)))
+        return columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Who may answer where certain areas cover a point, for one kind of category.
+
+    Attributes:
+        chains: For each duty, in the order of `PARTY_COLUMNS`.
+        assistants: For each area on which enforcement may be held.
+        numbers: The areas' numbers.
+        first_rung: Whose edge matters where nobody is responsible.
+    """
+
+    chains: dict[Duty, Chain]
+    assistants: dict[AreaKey, Chain]
+    numbers: dict[AreaKey, int]
+    first_rung: AreaKey | None
+
+    @classmethod
+    def of(cls, ladders: Ladders, numbers: dict[AreaKey, int], category: str | None) -> Self:
+        areas = list(numbers)
+        chains = {duty: ladders.chain(areas, duty, category) for duty in Duty}
+        return cls(
+            chains,
+            {
+                lead.area: ladders.holders(lead.area, Duty.ENFORCEMENT, category, rank=ASSISTANT)
+                for lead in chains[Duty.ENFORCEMENT]
+            },
+            numbers,
+            ladders.first_rung(areas),
+        )
+
+    def answer(self, at_us: int, minute: int) -> tuple[tuple[str | None, ...], int]:
+        """Give the parties, in the order of `PARTY_COLUMNS`, and the deciding area's number."""
+        held = {
+            duty: decide(chain, at_us=at_us, minute=minute) for duty, chain in self.chains.items()
+        }
+        responsible, lead = held[Duty.RESPONSIBILITY], held[Duty.ENFORCEMENT]
+        assistant = decide(self.assistants[lead.area], at_us=at_us, minute=minute) if lead else None
+        area = responsible.area if responsible else self.first_rung
+        holders = (responsible, held[Duty.MANAGEMENT], lead, assistant, held[Duty.SUPERVISION])
+        return (
+            tuple(holder.party_code if holder else None for holder in holders),
+            self.numbers[area] if area else -1,
+        )
+
+
+def _minutes(at_us: Ints, scheme: Scheme) -> Ints:
+    """Give the minute of the city's week at each instant."""
+    local = pd.DatetimeIndex(at_us.view("M8[us]"), tz="UTC").tz_convert(scheme.zone)
+    minutes = (local.dayofweek * 24 + local.hour) * 60 + local.minute
+    return np.asarray(minutes, np.int64)
+
+
+class Routed(NamedTuple):
+    """A batch, the columns that were added to it, and how its rows were judged."""
+
+    source: pa.RecordBatch
+    added: list[pa.Array]
+    asked: Admitted
+
+
+@dataclass(slots=True)
+class BatchRouter:
+    """Answers batches; used by several threads at once, each with its own connection."""
+
+    engine: Engine
+    city: City
+    columns: Columns
+    added: pa.Schema
+    _ladders: OrderedDict[int, Ladders] = field(default_factory=OrderedDict)
+    _places: dict[tuple[int, bytes, Any], _Place] = field(default_factory=dict)
+    _edges: dict[int, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def route(self, batch: pa.RecordBatch) -> Routed:
+        """Answer every row of a batch."""
+        asked = admit(batch, self.columns, scheme=self.city.scheme, now_us=self.city.now_us)
+        revision = self._revisions(asked)
+        self._refuse_categories(asked, revision)
+        with self.engine.connect() as connection:
+            points, row_point = self._points(asked, revision)
+            covering = self._covering(connection, points)
+            tiled = covering.has_tiling(self.city)
+            rows = np.flatnonzero(row_point >= 0)
+            outside = rows[~tiled[row_point[rows]]]
+            asked.reasons[outside] = OUTSIDE
+            rows = rows[tiled[row_point[rows]]]
+            parties, deciding = self._decide(
+                connection, asked, revision, covering, rows, row_point[rows]
+            )
+            edge_m = self._edge_m(connection, asked, deciding)
+        added = [
+            *covering.code_columns(self.city, rows, row_point[rows], batch.num_rows),
+            *(pa.array(column, pa.string()) for column in parties),
+            pa.array(edge_m, pa.float64(), from_pandas=True),
+            pa.array(asked.reasons, pa.string()),
+        ]
+        return Routed(batch, added, asked)
+
+    def _revisions(self, asked: Admitted) -> Ints:
+        """Find the revision that answers for each row, as an index; -1 is none."""
+        index = np.searchsorted(self.city.effective_us, asked.at_us, side="right") - 1
+        asked.reasons[(index < 0) & (asked.reasons == None)] = TOO_EARLY  # noqa: E711
+        return index
+
+    def _refuse_categories(self, asked: Admitted, revision: Ints) -> None:
+        open_rows = (asked.reasons == None) & (asked.category >= 0)  # noqa: E711
+        scheme_ids = self.city.scheme_ids[revision]
+        for scheme_id in np.unique(scheme_ids[open_rows]):
+            known = self.city.categories[int(scheme_id)]
+            if not known:
+                continue
+            of_scheme = open_rows & (scheme_ids == scheme_id)
+            for number in np.unique(asked.category[of_scheme]):
+                rows = np.flatnonzero(of_scheme & (asked.category == number))
+                code = asked.categories[number]
+                at_us = asked.at_us[rows]
+                in_use = np.zeros(len(rows), dtype=bool)
+                for start, end in known.get(code, ()):
+                    in_use |= (start <= at_us) & (at_us < end)
+                asked.reasons[rows[~in_use]] = f"{UNKNOWN_CATEGORY} {code}"
+
+    def _points(self, asked: Admitted, revision: Ints) -> tuple[_Points, Ints]:
+        """Gather the different points; rows at one place between two changes share one."""
+        rows = np.flatnonzero(asked.reasons == None)  # noqa: E711
+        # Between two instants at which areas begin or end, nothing covers that did not before.
+        interval = np.searchsorted(self.city.instants_us, asked.at_us[rows], side="right")
+        frame = pd.DataFrame(
+            {"x": asked.x[rows], "y": asked.y[rows], "i": interval, "r": revision[rows]}
+        )
+        group = frame.groupby(["x", "y", "i", "r"], sort=False).ngroup().to_numpy()
+        first = np.unique(group, return_index=True)[1]
+        row_point = np.full(len(asked.x), -1, np.int64)
+        row_point[rows] = group
+        kept = rows[first]
+        return (
+            _Points(asked.x[kept], asked.y[kept], revision[kept], asked.at_us[kept]),
+            row_point,
+        )
+
+    def _covering(self, connection: Connection, points: _Points) -> _Covering:
+        if not len(points.x):
+            return _Covering(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+        numbers = self.city.revisions[points.revision].astype(np.int32)
+        cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]
+        cursor.execute(
+            "CREATE TEMPORARY TABLE given "
+            "(n integer, x float8, y float8, revision integer, at_us bigint) ON COMMIT DROP"
+        )
+        copy_in(
+            cursor,
+            "COPY given FROM STDIN (FORMAT binary)",
+            [np.arange(len(numbers), dtype=np.int32), points.x, points.y, numbers, points.at_us],
+        )
+        # Neighbours side by side: the index and its table are then read in one go.
+        cursor.execute(
+            "CREATE TEMPORARY TABLE asked ON COMMIT DROP AS "
+            "SELECT n, ST_SetSRID(ST_MakePoint(x, y), %s) AS point, revision, "
+            "timestamptz 'epoch' + at_us * interval '1 microsecond' AS at FROM given ORDER BY 2",
+            [self.city.srid],
+        )
+        cursor.execute("CREATE INDEX ON asked USING gist (point)")
+        point, area_id = copy_out(
+            cursor,
+            f"COPY ({sql_text('gridsvc.routing', 'bulk_covering')}) TO STDOUT (FORMAT binary)",
+            {"first": int(numbers.min()), "last": int(numbers.max())},
+            [np.int32, np.int64],
+        )
+        connection.rollback()
+        count = max(len(self.city.areas), 1)
+        pairs = np.unique(point.astype(np.int64) * count + self.city.numbers(area_id))
+        return _Covering(*np.divmod(pairs, count), len(points.x))
+
+    def _decide(  # noqa: PLR0913, PLR0917  what a decision rests on
+        self,
+        connection: Connection,
+        asked: Admitted,
+        revision: Ints,
+        covering: _Covering,
+        rows: Ints,
+        points: Ints,
+    ) -> tuple[list[Reasons], Ints]:
+        """Walk the ladders for rows that areas cover: parties by column, and deciding areas."""
+        parties: Reasons = np.full((len(PARTY_COLUMNS), len(asked.x)), None, dtype=object)
+        deciding = np.full(len(asked.x), -1, np.int64)
+        minutes = _minutes(asked.at_us, self.city.scheme)
+        covered = covering.by_point()
+        places: dict[tuple[int, bytes, int], _Place] = {}
+        for row, point in zip(rows.tolist(), points.tolist(), strict=True):
+            key = int(revision[row]), covered[point], int(asked.category[row])
+            place = places.get(key)
+            if place is None:
+                category = asked.categories[key[2]] if key[2] >= 0 else None
+                place = places[key] = self._place(connection, key[0], key[1], category)
+            parties[:, row], deciding[row] = place.answer(int(asked.at_us[row]), int(minutes[row]))
+        return list(parties), deciding
+
+    def _place(
+        self, connection: Connection, revision: int, covered: bytes, category: str | None
+    ) -> _Place:
+        ladders = self._ladders_of(connection, int(self.city.revisions[revision]))
+        key = revision, covered, ladders.kind_of(category)
+        place = self._places.get(key)
+        if place is None:
+            numbers = np.frombuffer(covered, np.int64).tolist()
+            place = _Place.of(ladders, {self.city.areas[n]: n for n in numbers}, category)
+            if len(self._places) >= _KEPT_PLACES:
+                self._places = {}
+            self._places[key] = place
+        return place
+
+    def _ladders_of(self, connection: Connection, revision: int) -> Ladders:
+        with self._lock:
+            if revision not in self._ladders:
+                self._ladders[revision] = load_ladders(connection, revision)
+                if len(self._ladders) > _KEPT_REVISIONS:
+                    self._ladders.popitem(last=False)
+            self._ladders.move_to_end(revision)
+            return self._ladders[revision]
+
+    def _edge_m(self, connection: Connection, asked: Admitted, deciding: Ints) -> Floats:
+        """Measure to the edges of the deciding areas; NaN where none decided."""
+        edge_m = np.full(len(deciding), np.nan)
+        rows = np.flatnonzero(deciding >= 0)
+        numbers, edge_of = np.unique(deciding[rows], return_inverse=True)
+        edges = self._edges_of(connection, numbers)
+        points = shapely.points(asked.x[rows], asked.y[rows])
+        # As an Answer gives it, to the millimetre.
+        edge_m[rows] = np.round(shapely.distance(edges[edge_of], points), 3)
+        return edge_m
+
+    def _edges_of(self, connection: Connection, numbers: Ints) -> Reasons:
+        """Fetch the edges of areas, once each as long as they fit in memory."""
+        if len(self._edges) > _KEPT_EDGES:
+            self._edges = {}
+        kept = self._edges
+        ids = {int(self.city.area_ids[number]): number for number in numbers if number not in kept}
+        if ids:
+            found = connection.execute(sql("gridsvc.routing", "bulk_edges"), {"ids": list(ids)})
+            for row in found:
+                kept[int(ids[row.id])] = shapely.from_wkb(row.edge)
+        edges: Reasons = np.empty(len(numbers), dtype=object)
+        edges[:] = [kept[int(number)] for number in numbers]
+        return edges
