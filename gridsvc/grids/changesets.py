@@ -74,7 +74,11 @@ def find_change_set(session: Session, name: str) -> models.ChangeSet:
 
 
 def publish(
-    session: Session, change_set: models.ChangeSet, *, findings: list[Finding] | None = None
+    session: Session,
+    change_set: models.ChangeSet,
+    *,
+    findings: list[Finding] | None = None,
+    is_history: bool = True,
 ) -> Published:
     """Make a change set the live state, whole or not at all.
 
@@ -82,13 +86,16 @@ def publish(
         session: The caller's transaction, READ COMMITTED; the caller commits.
         change_set: An open one.
         findings: What a check of this very change set found in this transaction; None checks.
+        is_history: Whether it may answer for instants before its publication, as the history of
+            a new service does (sql/publish_revision.sql).
 
     Raises:
         ChangeSetConflict: something it replaces was replaced meanwhile.
         ChangeSetRefused: findings stop it.
-        ChangeSetError: it proposes nothing.
+        ChangeSetError: it proposes nothing, or is closed already.
     """
     lock_publishing(session)
+    _require_open(session, change_set)
     conflicts = session.execute(
         sql(PACKAGE, "change_set_conflicts"), {"change_set": change_set.id}
     ).all()
@@ -111,7 +118,8 @@ def publish(
             remedy="Withdraw it, or add edits to it",
         )
     revision: int = session.execute(
-        sql(PACKAGE, "publish_revision"), {"change_set": change_set.id}
+        sql(PACKAGE, "publish_revision"),
+        {"change_set": change_set.id, "is_history": is_history},
     ).scalar_one()
     for name in ("publish_areas", "publish_people"):
         run_sql(session, PACKAGE, name, change_set=change_set.id, revision=revision)
@@ -121,7 +129,12 @@ def publish(
 
 
 def withdraw(session: Session, change_set: models.ChangeSet) -> None:
-    """Give a change set up; its edits are kept for the record."""
+    """Give a change set up; its edits are kept for the record.
+
+    Raises:
+        ChangeSetError: it is closed already.
+    """
+    _require_open(session, change_set)
     _close(session, change_set, "withdrawn")
 
 
@@ -143,7 +156,7 @@ def rollback(session: Session, revision: int) -> Published:
         session, name=f"rollback-to-{revision}", note=f"back to revision {revision}"
     )
     run_sql(session, PACKAGE, "rollback_edits", change_set=change_set.id, revision=revision)
-    return publish(session, change_set)
+    return publish(session, change_set, is_history=False)
 
 
 def _proposes_anything(session: Session, change_set: models.ChangeSet) -> bool:
@@ -153,6 +166,16 @@ def _proposes_anything(session: Session, change_set: models.ChangeSet) -> bool:
         )
         for edit in (models.AreaEdit, models.AssignmentEdit, models.PartyEdit)
     )
+
+
+def _require_open(session: Session, change_set: models.ChangeSet) -> None:
+    # Another session may have closed it since it was read.
+    session.refresh(change_set, with_for_update=True)
+    if change_set.state not in OPEN_STATES:
+        raise ChangeSetError(
+            f"The change set {change_set.name!r} is {change_set.state} already",
+            remedy="Open another",
+        )
 
 
 def _close(session: Session, change_set: models.ChangeSet, state: str) -> None:

@@ -92,9 +92,12 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def _set_storage_crs(session: Session, srid: int) -> None:
-    if session.scalar(select(func.count()).select_from(models.Area)):
+    drafted = models.ChangeSet.state.in_(("open", "checked"))
+    if session.scalar(select(models.Area.id).limit(1)) or session.scalar(
+        select(models.AreaEdit.id).join(models.ChangeSet).where(drafted).limit(1)
+    ):
         raise SchemeChangeRefused(
-            f"Areas are stored already, so the storage CRS cannot become EPSG:{srid}",
+            f"Areas are stored or drafted already, so the storage CRS cannot become EPSG:{srid}",
             remedy="Keep the storage CRS, or load the city into a new database",
         )
     for table, column, kind in GEOMETRY_COLUMNS:
@@ -108,7 +111,14 @@ def _set_storage_crs(session: Session, srid: int) -> None:
 
 def _store_layers(session: Session, scheme: Scheme) -> None:
     kept = {layer.code for layer in scheme.layers}
-    used = set(session.scalars(select(models.Area.layer).where(models.Area.rev_to.is_(None))))
+    used = set(
+        session.scalars(
+            select(models.Area.layer)
+            .where(models.Area.rev_to.is_(None))
+            .where(models.Area.valid_to.is_(None) | (models.Area.valid_to > func.now()))
+            .distinct()
+        )
+    )
     if dropped := sorted(used - kept):
         raise SchemeChangeRefused(
             f"The scheme drops {', '.join(dropped)}, which still has areas",

@@ -90,7 +90,7 @@ def check(
         layers: Codes of the layers to judge; None judges all, or with a change set those that
             it touches and their children.
         at: Instant to judge; None is now, or the last instant at which a proposed version
-            begins, if that is later.
+            begins or ends, if that is later.
 
     Returns:
         Findings, those that stop a publish first.
@@ -139,9 +139,11 @@ def _lay_draft_table(
     change_set_id = change_set.id if change_set else None
     if at is None:
         latest = session.scalar(
-            select(func.max(models.AreaEdit.valid_from)).where(
-                models.AreaEdit.change_set_id == change_set_id
-            )
+            select(
+                func.greatest(
+                    func.max(models.AreaEdit.valid_from), func.max(models.AreaEdit.valid_to)
+                )
+            ).where(models.AreaEdit.change_set_id == change_set_id)
         )
         now = session.scalar(select(func.now()))
         at = max(filter(None, (now, latest)))
