@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from gridsvc.cli import areas, change_sets, cluster, keys, locate, people, schemes, serve
+from gridsvc.cli import (
+    areas,
+    change_sets,
+    cluster,
+    keys,
+    locate,
+    locate_file,
+    people,
+    schemes,
+    serve,
+)
 from gridsvc.cli.commands import Commands
 
 app = typer.Typer(
@@ -19,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, locate, serve):
+for module in (cluster, change_sets, locate, locate_file, serve):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),

@@ -61,11 +61,13 @@ class Tick:
     def __init__(self, bar: Progress, task: Any) -> None:  # noqa: ANN401 -- Rich's own number
         self._bar = bar
         self._task = task
+        self._rows = 0
 
     def label(self, text: str) -> None:
         """Say what is being done now."""
         self._bar.update(self._task, description=text)
 
-    def rows(self, count: int) -> None:
-        """Say how many rows are done."""
-        self._bar.update(self._task, completed=count, done=f"{count:,} rows")
+    def add_rows(self, count: int) -> None:
+        """Say how many more rows are done."""
+        self._rows += count
+        self._bar.update(self._task, done=f"{self._rows:,} rows")

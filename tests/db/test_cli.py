@@ -3,12 +3,17 @@
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pandas as pd
 import pyogrio
 import pytest
 import shapely
@@ -128,7 +133,7 @@ def test_help_of_every_command_has_an_example_of_itself(cli: Cli, path: tuple[st
 def test_contract_names_are_there() -> None:
     assert {" ".join(path) for path in EVERY} >= {
         *("up", "down", "status", "scheme load", "areas import", "people import", "check"),
-        *("publish", "withdraw", "rollback", "locate", "serve"),
+        *("publish", "withdraw", "rollback", "locate", "locate-file", "serve"),
         *("key create", "key list", "key revoke"),
     }
 
@@ -602,6 +607,45 @@ def test_points_without_an_answer(cli: Cli, args: tuple[str, ...], said: str) ->
         assert "Traceback" not in result.stderr
 
 
+# Locate a file
+
+
+@pytest.mark.usefixtures("reading")
+def test_locate_file_keeps_rows_and_adds_columns(cli: Cli, tmp_path: Path) -> None:
+    source, target = tmp_path / "points.csv", tmp_path / "routed.csv"
+    outside = small_city.OUTSIDE
+    rows = [
+        ("a", *YARD),
+        ("b", str(outside["lon"]), str(outside["lat"])),
+        ("c", "116.41", "39.89"),
+        ("d", "nan", "39.9"),
+        ("e", *reversed(YARD)),
+        ("f", *YARD),
+    ]
+    lines = ["id,x,y", *(",".join(row) for row in rows)]
+    source.write_text("\n".join(lines) + "\n")
+    args = ("locate-file", source, target, "--lon", "x", "--lat", "y")
+    result = cli(*args, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    counts = {name: told[name] for name in ("rows", "routed", "outside", "default_point", "bad")}
+    assert counts == {"rows": 6, "routed": 2, "outside": 1, "default_point": 1, "bad": 2}
+    assert told["revision"] == 1
+    assert told["out"] == str(target)
+    routed = pd.read_csv(target, dtype=str)
+    assert list(routed["id"]) == list("abcdef")
+    assert routed["responsible"].fillna("").tolist() == ["P1", "", "", "", "", "P1"]
+    assert routed["courtyard"][0] == "C/1"
+    assert "6 " in cli(*args).stdout
+
+    refused = cli("locate-file", source, target, "--lon", "lon", "--lat", "y")
+    assert refused.exit_code == 1
+    assert "'lon'" in refused.stderr
+    same = cli("locate-file", source, source, "--lon", "x", "--lat", "y")
+    assert same.exit_code == 2
+    assert source.read_text().splitlines() == lines
+
+
 # Keys
 
 
@@ -641,6 +685,66 @@ def test_serve_without_keys_stays_on_loopback(cli: Cli, monkeypatch: pytest.Monk
         result = cli("serve", "--host", host)
         assert result.exit_code == 2
         assert "GRIDSVC_API_KEYS_REQUIRED" in re.sub(r"[\s│]+", " ", result.stderr)
+
+
+def test_serve_answers_and_ends_quietly_on_ctrl_c(city: str, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "GRIDSVC_DATABASE_URL": city,
+        "GRIDSVC_API_KEYS_REQUIRED": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+    log = tmp_path / "log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [*PROGRAM, "serve", "--port", str(port), "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as server,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}"
+            told = _wait_for(
+                f"{url}/v1/responsible?lon={YARD[0]}&lat={YARD[1]}", server, within_s=60
+            )
+            assert told["responsible"]["party"]["code"] == "P1"
+            taken = subprocess.run(
+                [*PROGRAM, "serve", "--port", str(port)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert taken.returncode == 1
+            assert f"port {port} cannot be listened on" in taken.stderr
+            server.send_signal(signal.SIGINT)
+            stdout, _ = server.communicate(timeout=30)
+        finally:
+            server.kill()
+    assert server.returncode == 0
+    assert json.loads(stdout) == {"url": url, "workers": 1}
+    assert "/v1/responsible" in log.read_text()
+    assert YARD[0] not in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def _wait_for(url: str, server: subprocess.Popen[str], *, within_s: float) -> dict[str, Any]:
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            answered = httpx.get(url, timeout=10)
+        except httpx.ConnectError:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not come up"
+            time.sleep(0.1)
+        else:
+            told: dict[str, Any] = answered.json()
+            return told
 
 
 def test_unusable_setting_is_named_without_its_value(

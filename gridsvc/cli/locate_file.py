@@ -1,0 +1,94 @@
+"""`locate-file`: a file of points in, the same file with who is responsible out."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gridsvc.cli.commands import Json, example
+from gridsvc.cli.console import console, emit, progress, say, table
+from gridsvc.cli.database import open_engine
+from gridsvc.routing import bulk
+
+_COLUMN = "COL"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "locate-file",
+        epilog=example(
+            "gridsvc locate-file reports.csv routed.parquet --lon LONGITUDE --lat LATITUDE",
+            "gridsvc locate-file data/reports/demo.parquet routed.csv --lon lon --lat lat "
+            "--crs crs --category category --at opened_at",
+        ),
+    )(locate_file)
+
+
+def locate_file(  # noqa: PLR0913 -- the options of the command
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", exists=True, dir_okay=False, help="CSV, Parquet or GeoParquet."
+        ),
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", dir_okay=False, help="CSV, Parquet or GeoParquet."),
+    ],
+    *,
+    lon: Annotated[
+        str, typer.Option(metavar=_COLUMN, help="Column of longitudes, or of eastings in --crs.")
+    ],
+    lat: Annotated[
+        str, typer.Option(metavar=_COLUMN, help="Column of latitudes, or of northings in --crs.")
+    ],
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C",
+            help="EPSG:4326, gcj02, bd09 …, or the column that names one a row; the scheme's "
+            "first if left out.",
+        ),
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(metavar=_COLUMN, help="Column of class codes.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar=_COLUMN, help="Column of times; now if left out.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say who is responsible at each point of a file.
+
+    All columns and the order of the rows are kept; one code column per layer is added, and
+    responsible, management, enforcement_lead, enforcement_assistant, supervisor (party codes),
+    edge_m and reason. A row without an answer says in reason why. Needs little memory, however
+    long the file.
+    """
+    if target.resolve() == source.resolve():
+        raise typer.BadParameter("OUT is the file that is read; name another", param_hint="OUT")
+    with open_engine() as engine, progress(f"Locating {source.name}") as tick:
+        summary = bulk.locate_file(
+            engine,
+            source,
+            target,
+            lon=lon,
+            lat=lat,
+            crs=crs,
+            category=category,
+            at=at,
+            progress=tick.add_rows,
+        )
+    if json:
+        emit(asdict(summary) | {"out": str(target)})
+        return
+    told = asdict(summary)
+    counts = ("rows", "routed", "outside", "default_point", "bad")
+    grid = table(*(name.replace("_", " ") for name in counts))
+    grid.add_row(*(f"{told[name]:,}" for name in counts))
+    console().print(grid)
+    if summary.datum_message:
+        say(summary.datum_message, style="yellow")
+    say(f"Written to {target}, from revision {summary.revision}.")
