@@ -117,7 +117,9 @@ class Door:
             if not math.isnan(swapped_lon) and extent.covers(lon=swapped_lon, lat=swapped_lat):
                 raise SwappedCoordinates(lon=question.x, lat=question.y)
         if math.isnan(lon):
-            raise BadCoordinates("lon", question.x, expected=f"a place that {crs} can hold")
+            beyond = crs.in_degrees and abs(question.y) > 90  # noqa: PLR2004 -- degrees of a pole
+            field, value = ("lat", question.y) if beyond else ("lon", question.x)
+            raise BadCoordinates(field, value, expected=f"a place that {crs} can hold")
         for point in self.scheme.default_points:
             if max(abs(lon - point.lon), abs(lat - point.lat)) <= DEFAULT_POINT_DEGREES:
                 raise DefaultPointGiven(lon=lon, lat=lat, note=point.note)
@@ -236,6 +238,8 @@ def _admit(door: Door, question: Question, now: datetime) -> _Admitted:
     x, y = convert(question.x, question.y, source=crs, target=storage)
     if math.isnan(x):
         raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
+    if "\0" in (question.category or ""):  # no text of PostgreSQL holds it
+        raise UnknownCategory(question.category or "", close=())
     return _Admitted(question, lon, lat, crs, x, y, question.at or now)
 
 
