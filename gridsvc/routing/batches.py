@@ -26,6 +26,7 @@ from gridsvc.errors import NothingPublished
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import Duty
+from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
 from gridsvc.routing.admission import Admitted, Columns, Ints, Reasons, admit
 from gridsvc.routing.ladders import (
     ASSISTANT,
@@ -234,9 +235,10 @@ class _Place:
 
 def _minutes(at_us: Ints, scheme: Scheme) -> Ints:
     """Give the minute of the city's week at each instant."""
-    local = pd.DatetimeIndex(at_us.view("M8[us]"), tz="UTC").tz_convert(scheme.zone)
-    minutes = (local.dayofweek * 24 + local.hour) * 60 + local.minute
-    return np.asarray(minutes, np.int64)
+    utc = pd.DatetimeIndex(at_us.view("M8[us]"), tz="UTC")
+    local_us = utc.tz_convert(scheme.zone).tz_localize(None).as_unit("us").asi8
+    # 1970 began on a Thursday, three days into its week.
+    return (np.asarray(local_us, np.int64) // 60_000_000 + 3 * DAY_MIN) % WEEK_MIN
 
 
 class Routed(NamedTuple):
