@@ -279,13 +279,12 @@ class AreaEdit(Base):
     __table_args__ = (
         CheckConstraint("num_nonnulls(replaces, boundary) > 0", name="purpose"),
         CheckConstraint("valid_from < valid_to", name="period"),
+        Index("area_edit_area_idx", "change_set_id", "layer", "code"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    change_set_id: Mapped[int] = mapped_column(
-        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
-    )
-    replaces: Mapped[int | None] = mapped_column(ForeignKey("area.id"))
+    change_set_id: Mapped[int] = mapped_column(ForeignKey("change_set.id", ondelete="CASCADE"))
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("area.id"), index=True)
     layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
     code: Mapped[str] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
@@ -304,7 +303,7 @@ class AssignmentEdit(Base):
     change_set_id: Mapped[int] = mapped_column(
         ForeignKey("change_set.id", ondelete="CASCADE"), index=True
     )
-    replaces: Mapped[int | None] = mapped_column(ForeignKey("assignment.id"))
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("assignment.id"), index=True)
     party_code: Mapped[str | None] = mapped_column(Text)
     layer: Mapped[str | None] = mapped_column(ForeignKey("layer.code"))
     area_code: Mapped[str | None] = mapped_column(Text)

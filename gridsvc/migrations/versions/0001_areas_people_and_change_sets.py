@@ -418,11 +418,14 @@ def upgrade() -> None:
         schema="gridsvc",
     )
     op.create_index(
-        op.f("area_edit_change_set_id_idx"),
+        "area_edit_area_idx",
         "area_edit",
-        ["change_set_id"],
+        ["change_set_id", "layer", "code"],
         unique=False,
         schema="gridsvc",
+    )
+    op.create_index(
+        op.f("area_edit_replaces_idx"), "area_edit", ["replaces"], unique=False, schema="gridsvc"
     )
     op.create_geospatial_table(
         "area_piece",
@@ -501,6 +504,13 @@ def upgrade() -> None:
         unique=False,
         schema="gridsvc",
     )
+    op.create_index(
+        op.f("assignment_edit_replaces_idx"),
+        "assignment_edit",
+        ["replaces"],
+        unique=False,
+        schema="gridsvc",
+    )
     grant_least_rights()
 
 
@@ -524,6 +534,9 @@ $$
 def downgrade() -> None:
     op.execute(DROP_FUNCTIONS)
     op.drop_index(
+        op.f("assignment_edit_replaces_idx"), table_name="assignment_edit", schema="gridsvc"
+    )
+    op.drop_index(
         op.f("assignment_edit_change_set_id_idx"), table_name="assignment_edit", schema="gridsvc"
     )
     op.drop_table("assignment_edit", schema="gridsvc")
@@ -536,7 +549,8 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("area_piece_area_id_idx"), table_name="area_piece", schema="gridsvc")
     op.drop_geospatial_table("area_piece", schema="gridsvc")
-    op.drop_index(op.f("area_edit_change_set_id_idx"), table_name="area_edit", schema="gridsvc")
+    op.drop_index(op.f("area_edit_replaces_idx"), table_name="area_edit", schema="gridsvc")
+    op.drop_index("area_edit_area_idx", table_name="area_edit", schema="gridsvc")
     op.drop_geospatial_table("area_edit", schema="gridsvc")
     op.drop_index("assignment_party_idx", table_name="assignment", schema="gridsvc")
     op.drop_index("assignment_area_idx", table_name="assignment", schema="gridsvc")
