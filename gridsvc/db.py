@@ -76,8 +76,9 @@ def create_engine(
 
 @cache
 def sql_text(package: str, name: str) -> str:
-    """Read `package/sql/name.sql`."""
-    return (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    """Read `package/sql/name.sql` without its comments, whose `:parameters` would be bound too."""
+    lines = (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--"))
 
 
 def sql(package: str, name: str) -> TextClause:

@@ -56,7 +56,11 @@ class GridsvcError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.detail}. {self.remedy}."
+        return f"{self.detail}. {_sentence(self.remedy)}"
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith("?") else f"{words}."
 
 
 class SettingsError(GridsvcError):
@@ -160,7 +164,7 @@ class SchemeProblem:
 
     def __str__(self) -> str:
         place = [f"line {self.line}"] if self.line else []
-        return f"{', '.join([*place, *filter(None, [self.key])])}: {self.message}. {self.remedy}."
+        return f"{', '.join([*place, *filter(None, [self.key])])}: {self.message}. {_sentence(self.remedy)}"
 
 
 class SchemeError(GridsvcError):
@@ -436,7 +440,7 @@ class UnknownCategory(QuestionError):
     def __init__(self, category: str, *, close: tuple[str, ...]) -> None:
         super().__init__(
             f"The category {category!r} is not in the scheme",
-            remedy=f"Did you mean {' or '.join(close)}?"[:-1]
+            remedy=f"Did you mean {' or '.join(close)}?"
             if close
             else "Use a code of the scheme's categories, or leave it out",
         )

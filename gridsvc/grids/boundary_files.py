@@ -2,6 +2,8 @@
 
 import gzip
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,26 +60,43 @@ def _read_frame(path: Path, table: str | None) -> gpd.GeoDataFrame:
     if path.suffix == ".gz":
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / path.stem
-            with gzip.open(path) as packed:
-                plain.write_bytes(packed.read())
+            try:
+                plain.write_bytes(gzip.decompress(path.read_bytes()))
+            except (OSError, EOFError, zlib.error) as error:
+                raise _unreadable(path, error) from error
             return _read_frame(plain, table)
     try:
         if path.suffix in {".parquet", ".geoparquet"}:
             return gpd.read_parquet(path)
-        place = f"/vsizip/{path}" if path.suffix == ".zip" else path
+        place = _inside_zip(path) if path.suffix == ".zip" else path
         table = table or _only_table(path, place)
         frame = pyogrio.read_dataframe(place, layer=table)
-    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
-        raise ImportRefused(
-            path.name,
-            f"it cannot be read ({str(error).splitlines()[0]})",
-            remedy=f"Give a whole file in one of {FORMATS}",
-        ) from error
+    except (DataSourceError, DataLayerError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise ImportRefused(
             path.name, "it has no geometry", remedy="Give a file whose rows have boundaries"
         )
     return frame
+
+
+def _unreadable(path: Path, error: Exception) -> ImportRefused:
+    return ImportRefused(
+        path.name,
+        f"it cannot be read ({str(error).splitlines()[0]})",
+        remedy=f"Give a whole file in one of {FORMATS}",
+    )
+
+
+def _inside_zip(path: Path) -> str:
+    """Name what to read of an archive: its one shapefile, in whichever folder it lies, else all."""
+    with zipfile.ZipFile(path) as archive:
+        shapefiles = [
+            name
+            for name in archive.namelist()
+            if name.lower().endswith(".shp") and not name.startswith("__MACOSX/")
+        ]
+    return f"/vsizip/{path}/{shapefiles[0]}" if len(shapefiles) == 1 else f"/vsizip/{path}"
 
 
 def _only_table(path: Path, place: Path | str) -> str:

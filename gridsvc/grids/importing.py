@@ -129,16 +129,17 @@ def import_areas(
     rows = _Rows(scheme, layer, report, file, options)
     if rows.placed_well():
         rows.drop_null_and_odd()
-        rows.project()
-        rows.mend()
+        rows.mend(raw_valid=rows.project())
         rows.join_duplicates()
         rows.judge_codes_and_names()
         rows.judge_extent()
         _judge_datum(session, rows)
         _propose(session, rows, change_set)
-        report.findings += check(
-            session, scheme, change_set=change_set, layers=_touched(scheme, layer)
-        )
+        # Rows that are refused leave holes; to list those as gaps would bury the cause.
+        if not (rows.left_out and report.stopped):
+            report.findings += check(
+                session, scheme, change_set=change_set, layers=_touched(scheme, layer)
+            )
     report.findings.sort(key=lambda finding: not finding.stops)
     return report
 
@@ -182,6 +183,7 @@ class _Rows:
             else np.full(len(file.frame), None, dtype=object)
         )
         self.geometries: Geometries = np.asarray(file.frame.geometry.array, dtype=object)
+        self.left_out: list[str] = []
 
     def _column(self, name: str, option: str) -> "pd.Series[Any]":
         columns = [column for column in self.file.frame.columns if column != "geometry"]
@@ -229,9 +231,13 @@ class _Rows:
         )
         self.keep(polygonal & ~missing)
 
-    def project(self) -> None:
-        """Take the boundaries to the storage CRS; those that it cannot hold are left out."""
-        self.raw_valid = shapely.is_valid(self.geometries)
+    def project(self) -> Mask:
+        """Take the boundaries to the storage CRS; those that it cannot hold are left out.
+
+        Returns:
+            Which of those that stay were valid as they came.
+        """
+        raw_valid: Mask = shapely.is_valid(self.geometries)
         projected = convert_geometries(
             shapely.force_2d(self.geometries),
             source=self.file.crs,
@@ -244,10 +250,10 @@ class _Rows:
             lambda n: f"{self.label(n)} has coordinates that do not exist in {self.file.crs}",
         )
         self.geometries = projected
-        self.raw_valid = self.raw_valid[~lost]
         self.keep(~lost)
+        return raw_valid[~lost]
 
-    def mend(self) -> None:
+    def mend(self, *, raw_valid: Mask) -> None:
         """Round to a millimetre and mend the rings that this breaks; others only if asked.
 
         Rounding looks at each vertex alone, so neighbours that shared one still do.
@@ -257,7 +263,7 @@ class _Rows:
             before.copy(), np.round(shapely.get_coordinates(before), 3)
         )
         broken = ~shapely.is_valid(rounded)
-        refused = broken & ~self.raw_valid & (not self.options.repair)
+        refused = broken & ~raw_valid & (not self.options.repair)
         for n in _numbers(refused):
             reason = shapely.is_valid_reason(rounded[n])
             self.find(
@@ -269,7 +275,7 @@ class _Rows:
         for n in _numbers(broken & ~refused):
             mended = _valid_on_grid(rounded[n])
             reason = shapely.is_valid_reason(rounded[n])
-            if self.raw_valid[n]:
+            if raw_valid[n]:
                 reason += " after rounding to 1 mm"
             self.report.repairs.append(
                 Repair(self.codes[n] or f"row {n + 1}", reason, rounded[n].area, mended.area)
@@ -357,12 +363,11 @@ class _Rows:
         )
 
     def keep(self, mask: Mask) -> None:
-        """Go on with these rows only."""
+        """Go on with these rows only; the areas of the others are neither changed nor closed."""
         self.report.counts["skipped"] += int((~mask).sum())
+        self.left_out += [code for code in self.codes[~mask] if code]
         self.codes, self.names = self.codes[mask], self.names[mask]
         self.geometries = self.geometries[mask]
-        if hasattr(self, "raw_valid") and len(self.raw_valid) == len(mask):
-            self.raw_valid = self.raw_valid[mask]
 
     def label(self, n: int) -> str:
         """Call a row by its code, or by its number."""
@@ -409,8 +414,8 @@ def _texts(column: "pd.Series[Any]") -> NDArray[np.object_]:
     """Codes and names as text: 503.0 is "503", blanks are None."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    stripped = column.astype("string").str.strip()
-    return stripped.mask(stripped == "").astype(object).where(stripped.notna(), None).to_numpy()
+    stripped = column.astype("string").str.strip().replace("", pd.NA)
+    return stripped.to_numpy(dtype=object, na_value=None)
 
 
 def _valid_on_grid(geometry: BaseGeometry) -> BaseGeometry:
@@ -491,6 +496,7 @@ def _propose(session: Session, rows: _Rows, change_set: models.ChangeSet) -> Non
         layer=rows.layer.code,
         valid_from=valid_from,
         part=rows.options.part,
+        left_out=rows.left_out,
     )
     counted = session.execute(
         text("SELECT change, count(DISTINCT code) FROM pg_temp.difference GROUP BY change")

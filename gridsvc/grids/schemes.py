@@ -487,7 +487,7 @@ def _model_fault(error: Mapping[str, Any]) -> _Fault:
 
 def _did_you_mean(word: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(choices), n=1)
-    return f"Did you mean {close[0]!r}" if close else ""
+    return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def _unknown_layer(key: Key, code: str, known: Iterable[str]) -> _Fault:

@@ -4,6 +4,7 @@
 --   :layer       code of the layer
 --   :valid_from  instant from which the file's state holds
 --   :part        whether the file is only a part: areas that it lacks stay
+--   :left_out    codes of rows that cannot be used: their areas stay too
 -- A version that ends early is replaced by its shortened copy; one that has not begun by
 -- :valid_from is replaced by nothing.
 DELETE FROM gridsvc.area_edit AS e
@@ -27,7 +28,7 @@ SELECT coalesce(i.code, a.code) AS code, a.id, a.valid_from < :valid_from AS has
        END AS change
 FROM live AS a
 FULL JOIN pg_temp.incoming AS i ON i.code = a.code
-WHERE i.code IS NOT NULL OR NOT :part;
+WHERE i.code IS NOT NULL OR NOT (:part OR a.code = ANY(CAST(:left_out AS text[])));
 INSERT INTO gridsvc.area_edit
     (change_set_id, replaces, layer, code, name, boundary, valid_from, valid_to)
 SELECT :change_set, a.id, a.layer, a.code, a.name,
