@@ -414,8 +414,8 @@ def _texts(column: "pd.Series[Any]") -> NDArray[np.object_]:
     """Codes and names as text: 503.0 is "503", blanks are None."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    stripped = column.astype("string").str.strip().replace("", pd.NA)
-    return stripped.to_numpy(dtype=object, na_value=None)
+    stripped = column.astype("string").str.strip()
+    return np.array([None if pd.isna(cell) else cell or None for cell in stripped], dtype=object)
 
 
 def _valid_on_grid(geometry: BaseGeometry) -> BaseGeometry:

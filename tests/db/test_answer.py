@@ -453,7 +453,7 @@ def test_overlapping_overlays_are_all_named(town: Session) -> None:
     ],
 )
 def test_names_and_phones_are_masked_unless_revealed(
-    town: Session, name: str, kind: str, phone: str | None, masked_name: str, masked_phone: str
+    town: Session, *, name: str, kind: str, phone: str | None, masked_name: str, masked_phone: str
 ) -> None:
     change_set = new_change_set(town)
     propose_party(town, change_set, "P", name=name, kind=kind, phone=phone)
