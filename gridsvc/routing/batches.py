@@ -2,6 +2,11 @@
 
 `sql/bulk_covering.sql` has the meaning of single answers; what surrounds it here only avoids
 asking twice. Points that repeat are asked once; places with the same areas share their chains.
+
+Measured on the demo city (10,600 pieces of 7 vertices on average, 2 cores, CPU a point): 25 µs in
+PostGIS, 30 µs here. Letting the points drive the join took 80 µs in PostGIS; testing against
+pieces shrunk and grown by 2 mm with the prepared-geometry cache was no faster than ST_DWithin on
+pieces this small and cost their making; fetching pairs by COPY, a message a row, 20 µs more here.
 """
 
 import itertools
@@ -9,7 +14,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +43,7 @@ from gridsvc.routing.ladders import (
     load_ladders,
     microseconds,
 )
-from gridsvc.routing.number_copy import copy_in, copy_out
+from gridsvc.routing.number_copy import copy_in, fetch_arrays
 
 OUTSIDE = "outside the service area"
 TOO_EARLY = "before the first revision"
@@ -188,6 +193,10 @@ class _Covering:
         return columns
 
 
+_Answer: TypeAlias = tuple[int, *tuple[str | None, ...]]
+"""The number of the deciding area (-1: none), and the parties in the order of `PARTY_COLUMNS`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Who may answer where certain areas cover a point, for one kind of category.
@@ -206,7 +215,9 @@ class _Place:
 
     @classmethod
     def of(cls, ladders: Ladders, numbers: dict[AreaKey, int], category: str | None) -> Self:
-        areas = list(numbers)
+        areas: dict[str, list[AreaKey]] = {}
+        for area in numbers:
+            areas.setdefault(area.layer, []).append(area)
         chains = {duty: ladders.chain(areas, duty, category) for duty in Duty}
         return cls(
             chains,
@@ -218,18 +229,19 @@ class _Place:
             ladders.first_rung(areas),
         )
 
-    def answer(self, at_us: int, minute: int) -> tuple[tuple[str | None, ...], int]:
-        """Give the parties, in the order of `PARTY_COLUMNS`, and the deciding area's number."""
+    def answer(self, at_us: int, minute: int) -> _Answer:
+        """Tell who answers at an instant, which is that minute of the local week."""
         held = {
-            duty: decide(chain, at_us=at_us, minute=minute) for duty, chain in self.chains.items()
+            duty: decide(chain, at_us=at_us, minute=minute) if chain else None
+            for duty, chain in self.chains.items()
         }
         responsible, lead = held[Duty.RESPONSIBILITY], held[Duty.ENFORCEMENT]
         assistant = decide(self.assistants[lead.area], at_us=at_us, minute=minute) if lead else None
         area = responsible.area if responsible else self.first_rung
         holders = (responsible, held[Duty.MANAGEMENT], lead, assistant, held[Duty.SUPERVISION])
         return (
-            tuple(holder.party_code if holder else None for holder in holders),
             self.numbers[area] if area else -1,
+            *(holder.party_code if holder else None for holder in holders),
         )
 
 
@@ -281,7 +293,7 @@ class BatchRouter:
             edge_m = self._edge_m(connection, asked, deciding)
         added = [
             *covering.code_columns(self.city, rows, row_point[rows], batch.num_rows),
-            *(pa.array(column, pa.string()) for column in parties),
+            *parties,
             pa.array(edge_m, pa.float64(), from_pandas=True),
             pa.array(asked.reasons, pa.string()),
         ]
@@ -350,53 +362,73 @@ class BatchRouter:
             [self.city.srid],
         )
         cursor.execute("CREATE INDEX ON asked USING gist (point)")
-        point, area_id = copy_out(
+        point, area_id = fetch_arrays(
             cursor,
-            f"COPY ({sql_text('gridsvc.routing', 'bulk_covering')}) TO STDOUT (FORMAT binary)",
+            sql_text("gridsvc.routing", "bulk_covering"),
             {"first": int(numbers.min()), "last": int(numbers.max())},
             [np.int32, np.int64],
         )
         connection.rollback()
         count = max(len(self.city.areas), 1)
-        pairs = np.unique(point.astype(np.int64) * count + self.city.numbers(area_id))
+        pairs = np.sort(point.astype(np.int64) * count + self.city.numbers(area_id))
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
         return _Covering(*np.divmod(pairs, count), len(points.x))
 
     def _decide(  # noqa: PLR0913, PLR0917  what a decision rests on
         self,
         connection: Connection,
         asked: Admitted,
-        revision: Ints,
+        row_revision: Ints,
         covering: _Covering,
         rows: Ints,
         points: Ints,
-    ) -> tuple[list[Reasons], Ints]:
+    ) -> tuple[list[pa.Array], Ints]:
         """Walk the ladders for rows that areas cover: parties by column, and deciding areas."""
-        parties: Reasons = np.full((len(PARTY_COLUMNS), len(asked.x)), None, dtype=object)
-        deciding = np.full(len(asked.x), -1, np.int64)
+        sets: dict[bytes, int] = {}
+        set_of = np.array(
+            [sets.setdefault(packed, len(sets)) for packed in covering.by_point()], np.int64
+        )
+        packed_sets = list(sets)
         minutes = _minutes(asked.at_us, self.city.scheme)
-        covered = covering.by_point()
-        places: dict[tuple[int, bytes, int], _Place] = {}
-        for row, point in zip(rows.tolist(), points.tolist(), strict=True):
-            key = int(revision[row]), covered[point], int(asked.category[row])
-            place = places.get(key)
-            if place is None:
-                category = asked.categories[key[2]] if key[2] >= 0 else None
-                place = places[key] = self._place(connection, key[0], key[1], category)
-            parties[:, row], deciding[row] = place.answer(int(asked.at_us[row]), int(minutes[row]))
-        return list(parties), deciding
+        answers: list[_Answer] = [(-1, *[None] * len(PARTY_COLUMNS))]
+        answer_of = np.zeros(len(asked.x), np.int64)
+        for revision in np.unique(row_revision[rows]):
+            ladders = self._ladders_of(connection, int(self.city.revisions[revision]))
+            chosen = row_revision[rows] == revision
+            here, spot = rows[chosen], set_of[points[chosen]]
+            kinds = [ladders.kind_of(category) for category in (*asked.categories, None)]
+            frame = pd.DataFrame(
+                {
+                    "spot": spot,
+                    "category": asked.category[here],
+                    "moment": ladders.moments(asked.at_us[here], minutes[here]),
+                }
+            )
+            group = frame.groupby(list(frame), sort=False).ngroup().to_numpy()
+            first = np.unique(group, return_index=True)[1]
+            answer_of[here] = len(answers) + group
+            for row, covered in zip(here[first].tolist(), spot[first].tolist(), strict=True):
+                category = asked.category[row]
+                key = int(revision), packed_sets[covered], kinds[category]
+                place = self._places.get(key)
+                if place is None:
+                    code = asked.categories[category] if category >= 0 else None
+                    place = self._keep_place(key, ladders, code)
+                answers.append(place.answer(int(asked.at_us[row]), int(minutes[row])))
+        deciding, *parties = zip(*answers, strict=True)
+        return (
+            [pa.array(codes, pa.string()).take(pa.array(answer_of)) for codes in parties],
+            np.array(deciding, np.int64)[answer_of],
+        )
 
-    def _place(
-        self, connection: Connection, revision: int, covered: bytes, category: str | None
+    def _keep_place(
+        self, key: tuple[int, bytes, Any], ladders: Ladders, category: str | None
     ) -> _Place:
-        ladders = self._ladders_of(connection, int(self.city.revisions[revision]))
-        key = revision, covered, ladders.kind_of(category)
-        place = self._places.get(key)
-        if place is None:
-            numbers = np.frombuffer(covered, np.int64).tolist()
-            place = _Place.of(ladders, {self.city.areas[n]: n for n in numbers}, category)
-            if len(self._places) >= _KEPT_PLACES:
-                self._places = {}
-            self._places[key] = place
+        numbers = np.frombuffer(key[1], np.int64).tolist()
+        place = _Place.of(ladders, {self.city.areas[n]: n for n in numbers}, category)
+        if len(self._places) >= _KEPT_PLACES:
+            self._places = {}
+        self._places[key] = place
         return place
 
     def _ladders_of(self, connection: Connection, revision: int) -> Ladders:

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Connection
 
 from gridsvc.db import sql
-from gridsvc.grids.categories import longest_prefix
 from gridsvc.grids.terms import Duty, LayerKind
 from gridsvc.grids.weekhours import ALWAYS, WeekHours, covers_minute, week_hours_from_range
+
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 FOREVER_US = 2**63 - 1
 """The end of a period that has none."""
@@ -86,12 +89,18 @@ class Held:
 Chain: TypeAlias = tuple[Held, ...]
 """Assignments in the order in which they are asked; the first that holds decides."""
 
+AreasByLayer: TypeAlias = Mapping[str, Sequence[AreaKey]]
+"""What covers a point; within a layer the lowest code (bytewise) first."""
+
 _Slot: TypeAlias = tuple[AreaKey, Duty, int]
 
 
 def decide(chain: Chain, *, at_us: int, minute: int) -> Held | None:
     """Find the assignment that decides at an instant; None where nobody holds the duty."""
-    return next((held for held in chain if held.always or held.holds(at_us, minute)), None)
+    for held in chain:
+        if held.always or held.holds(at_us, minute):
+            return held
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +111,37 @@ class Ladders:
         rungs: By duty and category prefix ("" is all categories), most specific layer first.
         slots: Assignments by area, duty and rank, the longest category prefix first.
         tiling: Layers in which a point has one owner, the lowest code.
+        instants_us: Where periods begin or end, sorted.
+        week_marks: Minutes of the week at which hours begin or end, sorted.
     """
 
     rungs: Mapping[tuple[Duty, str], tuple[Rung, ...]]
     slots: Mapping[_Slot, Chain]
     tiling: frozenset[str]
+    instants_us: Ints = field(init=False)
+    week_marks: Ints = field(init=False)
     _prefixes: tuple[str, ...] = field(init=False)
+    _ladder_prefixes: Mapping[Duty, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        known = {category for _, category in self.rungs}
-        known.update(held.category or "" for chain in self.slots.values() for held in chain)
-        object.__setattr__(self, "_prefixes", tuple(sorted(known)))
+        held = [one for chain in self.slots.values() for one in chain if not one.always]
+        ends = {end for one in held for end in (one.from_us, one.to_us)}
+        marks = {mark for hours in {one.hours for one in held} for span in hours for mark in span}
+        prefixes = {category for _, category in self.rungs}
+        prefixes.update(one.category or "" for chain in self.slots.values() for one in chain)
+        found = {
+            "instants_us": np.array(sorted(ends), np.int64),
+            "week_marks": np.array(sorted(marks), np.int64),
+            "_prefixes": tuple(sorted(prefixes)),
+            "_ladder_prefixes": {
+                duty: tuple(sorted((prefix for of, prefix in self.rungs if of is duty), key=len))[
+                    ::-1
+                ]
+                for duty in Duty
+            },
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def of(
@@ -138,11 +167,18 @@ class Ladders:
             return None
         return tuple(prefix for prefix in self._prefixes if category.startswith(prefix))
 
+    def moments(self, at_us: Ints, minutes: Ints) -> Ints:
+        """Number the moments: at two of one number the same assignments hold."""
+        period = np.searchsorted(self.instants_us, at_us, side="right")
+        shift = np.searchsorted(self.week_marks, minutes, side="right")
+        return np.asarray(period * (len(self.week_marks) + 1) + shift, np.int64)
+
     def ladder(self, duty: Duty, category: str | None) -> tuple[Rung, ...]:
         """Find the ladder with the longest matching category prefix."""
-        prefixes = [prefix for known, prefix in self.rungs if known is duty]
-        prefix = longest_prefix(category or "", prefixes)
-        return () if prefix is None else self.rungs[duty, prefix]
+        for prefix in self._ladder_prefixes[duty]:
+            if not prefix or (category and category.startswith(prefix)):
+                return self.rungs[duty, prefix]
+        return ()
 
     def holders(
         self, area: AreaKey, duty: Duty, category: str | None, *, rank: int = LEAD
@@ -156,30 +192,29 @@ class Ladders:
                     break
         return tuple(chain)
 
-    def chain(self, areas: Sequence[AreaKey], duty: Duty, category: str | None) -> Chain:
+    def chain(self, areas: AreasByLayer, duty: Duty, category: str | None) -> Chain:
         """List who may hold a duty at a point, rung by rung.
 
         Args:
-            areas: All that cover the point; within a layer the lowest code (bytewise) first.
+            areas: All that cover the point.
             duty: What is held.
             category: Class code; None asks for no category.
         """
         chain: list[Held] = []
-        for rung in self.ladder(duty, category):
-            asked = [area for area in areas if area.layer == rung.layer]
+        for layer, _ in self.ladder(duty, category):
+            asked = areas.get(layer, ())
             # A tiling layer has one owner; overlays are asked one by one.
-            for area in asked[:1] if rung.layer in self.tiling else asked:
+            for area in asked[:1] if layer in self.tiling else asked:
                 chain += self.holders(area, duty, category)
                 if chain and chain[-1].always:
                     return tuple(chain)
         return tuple(chain)
 
-    def first_rung(self, areas: Sequence[AreaKey]) -> AreaKey | None:
+    def first_rung(self, areas: AreasByLayer) -> AreaKey | None:
         """Find the area whose edge matters where nobody is responsible."""
-        for rung in self.ladder(Duty.RESPONSIBILITY, None):
-            for area in areas:
-                if area.layer == rung.layer:
-                    return area
+        for layer, _ in self.ladder(Duty.RESPONSIBILITY, None):
+            if asked := areas.get(layer):
+                return asked[0]
         return None
 
 

@@ -1,4 +1,4 @@
-"""Columns of numbers cross between NumPy and PostgreSQL in COPY's binary form, without a loop.
+"""Columns of numbers cross between NumPy and PostgreSQL in binary form, without a loop.
 
 A row of fixed-width values that are never null has a fixed width itself, so an array of records
 is the stream: a count of fields, then each value behind its length, all big-endian.
@@ -12,6 +12,7 @@ import psycopg
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
 _TRAILER = b"\xff\xff"
+_ARRAY_HEAD_BYTES = 20  # of one dimension: dimensions, nulls, type, length, first index
 
 
 def copy_in(cursor: psycopg.Cursor[Any], statement: str, columns: list[npt.NDArray[Any]]) -> None:
@@ -31,25 +32,30 @@ def copy_in(cursor: psycopg.Cursor[Any], statement: str, columns: list[npt.NDArr
         copy.write(_SIGNATURE + records.tobytes() + _TRAILER)
 
 
-def copy_out(
+def fetch_arrays(
     cursor: psycopg.Cursor[Any],
     statement: str,
     parameters: dict[str, Any],
     dtypes: list[npt.DTypeLike],
 ) -> list[npt.NDArray[Any]]:
-    """Fetch columns from a `COPY (…) TO STDOUT (FORMAT binary)`; none may hold a null."""
-    with cursor.copy(statement, parameters) as copy:
-        stream = b"".join(copy)
-    record = _record([np.dtype(dtype) for dtype in dtypes])
-    count = (len(stream) - len(_SIGNATURE) - len(_TRAILER)) // record.itemsize
-    records = np.frombuffer(stream, record, count=count, offset=len(_SIGNATURE))
-    return [
-        records[f"value{number}"].astype(np.dtype(dtype)) for number, dtype in enumerate(dtypes)
-    ]
+    """Fetch the only row of a query, whose columns are arrays of numbers without nulls.
+
+    A COPY would come as a message a row, each of which costs Python a step; an array comes as
+    one value, and its binary form is again an array of records.
+    """
+    cursor.execute(statement, parameters, binary=True)
+    result = cursor.pgresult
+    columns = []
+    for number, dtype in enumerate(dtypes):
+        value = result.get_value(0, number) if result else None
+        record = _record([np.dtype(dtype)], counted=False)
+        stream = bytes(value or b"")[_ARRAY_HEAD_BYTES:]
+        columns.append(np.frombuffer(stream, record)["value0"].astype(np.dtype(dtype)))
+    return columns
 
 
-def _record(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
-    fields: list[tuple[str, Any]] = [("fields", ">i2")]
+def _record(dtypes: list[np.dtype[Any]], *, counted: bool = True) -> np.dtype[Any]:
+    fields: list[tuple[str, Any]] = [("fields", ">i2")] if counted else []
     for number, dtype in enumerate(dtypes):
         fields += [(f"length{number}", ">i4"), (f"value{number}", dtype.newbyteorder(">"))]
     return np.dtype(fields)

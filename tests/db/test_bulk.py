@@ -18,7 +18,7 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import convert
-from gridsvc.db import create_engine
+from gridsvc.db import create_engine, sql
 from gridsvc.errors import CrsNotAccepted, GridsvcError, OutsideServiceArea, UnknownCrs
 from gridsvc.grids.changesets import open_change_set, publish
 from gridsvc.grids.models import AreaEdit, Assignment, AssignmentEdit
@@ -212,6 +212,28 @@ def test_a_file_is_answered_as_single_questions_are(town: Engine, tmp_path: Path
     assert summary.routed == sum(isinstance(wanted, dict) for wanted in expected)
     assert summary.outside == sum(isinstance(wanted, OutsideServiceArea) for wanted in expected)
     assert summary.routed > 2000
+
+
+def test_edges_are_measured_as_sql_measures_them(town: Engine) -> None:
+    rng = np.random.default_rng(11)
+    west, south = _ORIGIN
+    with town.connect() as connection:
+        ids = list(connection.scalars(text("SELECT id FROM gridsvc.area ORDER BY id")))
+        fetched = connection.execute(sql("gridsvc.routing", "bulk_edges"), {"ids": ids})
+        edges = {row.id: shapely.from_wkb(row.edge) for row in fetched}
+        for area_id in ids:
+            for x, y in rng.uniform([west, south], [west + 2000, south + 1000], (40, 2)):
+                measured = connection.scalar(
+                    text(
+                        "SELECT distance_m FROM gridsvc.edge("
+                        "ST_SetSRID(ST_MakePoint(:x, :y), :srid), "
+                        "(SELECT ROW(layer, 0, 'overlay', id, code, name)::gridsvc.covered_area "
+                        " FROM gridsvc.area WHERE id = :id), 2, now())"
+                    ),
+                    {"x": x, "y": y, "srid": SRID, "id": area_id},
+                )
+                ours = shapely.distance(edges[area_id], shapely.Point(x, y))
+                assert ours == pytest.approx(measured, abs=1e-6, rel=0)
 
 
 REASONS = {

@@ -1,7 +1,8 @@
 -- Which areas cover each of many points: functions/11_covering.sql for a whole batch.
 --   asked      temporary table: n, point (storage CRS, with a GiST index), revision, at
 --   %(first)s, %(last)s  lowest and highest revision asked
--- Columns: n, area_id; a pair comes once for each piece that holds the point.
+-- One row of two arrays: n and area id of each pair; a pair comes once for each piece that
+-- holds the point. Null where there is none.
 --
 -- The pieces drive and look up the points in the points' index, because then each piece is
 -- unpacked once, not once a point; OFFSET 0 and MATERIALIZED keep the planner, which knows
@@ -13,7 +14,7 @@ WITH live AS MATERIALIZED (
     JOIN gridsvc.area AS a ON a.id = p.area_id
     WHERE a.rev_from <= %(last)s AND (a.rev_to IS NULL OR %(first)s < a.rev_to)
 )
-SELECT asked.n, a.id
+SELECT array_agg(asked.n), array_agg(a.id)
 FROM live AS a
 CROSS JOIN LATERAL (
     SELECT q.n, q.point, q.revision, q.at FROM asked AS q WHERE q.point && a.reach OFFSET 0
