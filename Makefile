@@ -24,7 +24,7 @@ demo: setup  ## load the demo city and serve it on PORT (8000)
 	@scripts/demo.sh
 
 test: setup-test  ## run every test, the database's included
-	$(BIN)/pytest --require-db $(SHARED) -n 2
+	$(BIN)/pytest --require-db $(SHARED) -n 2 --dist loadfile
 
 check: setup  ## format, lint, types, layers
 	$(BIN)/ruff format --check .
