@@ -38,7 +38,24 @@ def decode(raw: bytes) -> str:
             f"the text is not UTF-8, and read as GB18030 it holds U+{ord(odd):04X}, "
             "which no text does"
         )
+    # Latin-1 or Shift-JIS decode to hanzi that hardly any name has; Chinese text, traditional
+    # too, is mostly within the older and smaller set.
+    beyond_ascii = [char for char in text if not char.isascii()]
+    if 2 * sum(map(_is_rare, beyond_ascii)) > len(beyond_ascii):
+        sample = next(filter(_is_rare, beyond_ascii))
+        raise ValueError(
+            f"the text is not UTF-8, and read as GB18030 it is mostly rare characters such as "
+            f"{sample!r}, so it is in another encoding"
+        )
     return text
+
+
+def _is_rare(char: str) -> bool:
+    try:
+        char.encode("gb2312")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -46,6 +63,9 @@ def rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
     The separator is whichever of comma, semicolon and tab the header has most of. Excel's
     ="0012" and '0012 are 0012; spaces around a cell, also full-width ones, are dropped.
+
+    Raises:
+        ValueError: a row has more cells than the header, so that some stand in a wrong column.
     """
     header = text.split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=header.count)
@@ -56,6 +76,8 @@ def rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         cells = {
             name: _cell(value) for name, value in row.items() if name and isinstance(value, str)
         }
+        if any(cell.strip() for cell in row.get(None, ())):
+            raise ValueError(f"line {reader.line_num} has more cells than the header")
         if any(cells.values()):
             yield reader.line_num, cells
 

@@ -11,6 +11,7 @@ from sqlalchemy import Text, column, func, select, table, text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import run_sql
+from gridsvc.errors import PeopleFileRefused
 from gridsvc.grids import models
 from gridsvc.grids.people_files import PeopleFile
 from gridsvc.grids.schemes import Scheme
@@ -60,6 +61,9 @@ def import_people(
     """Propose a file's parties and assignments in a change set and check what would result.
 
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
+
+    Raises:
+        PeopleFileRefused: a row without a start ends before it would begin.
     """
     connection = session.connection()
     connection.execute(
@@ -76,14 +80,15 @@ def import_people(
         for party in file.parties:
             copy.write_row([getattr(party, column) for column in PARTY_COLUMNS])
     with cursor.copy(
-        f"COPY pg_temp.incoming_assignment ({', '.join(ASSIGNMENT_COLUMNS)}) FROM STDIN"
+        f"COPY pg_temp.incoming_assignment (line, {', '.join(ASSIGNMENT_COLUMNS)}) FROM STDIN"
     ) as copy:
         for row in file.assignments:
             cells = [getattr(row, column) for column in ASSIGNMENT_COLUMNS]
             cells[ASSIGNMENT_COLUMNS.index("duty")] = row.duty.value
             cells[ASSIGNMENT_COLUMNS.index("hours")] = week_hours_to_range(row.hours)
-            copy.write_row(cells)
+            copy.write_row([row.line, *cells])
     run_sql(session, "gridsvc.grids", "import_people", change_set=change_set.id)
+    _refuse_backward_periods(session, file)
     report = PeopleReport(file.source)
     for counts, noun in ((report.parties, "party"), (report.assignments, "assignment")):
         counts.update(dict.fromkeys(("added", "changed", "unchanged"), 0))
@@ -94,3 +99,21 @@ def import_people(
         counts.update((row.change, row.number) for row in rows)
     report.findings = check(session, scheme, change_set=change_set)
     return report
+
+
+def _refuse_backward_periods(session: Session, file: PeopleFile) -> None:
+    backward = session.execute(
+        text(
+            "SELECT DISTINCT line, valid_to FROM pg_temp.assignment_difference"
+            " WHERE valid_to <= coalesce(valid_from, began, now()) ORDER BY line"
+        )
+    ).all()
+    if backward:
+        raise PeopleFileRefused(
+            file.source,
+            faults=tuple(
+                f"line {row.line}: valid_to {row.valid_to.isoformat()} is over, valid_from is "
+                "empty and nothing live would end; give valid_from"
+                for row in backward
+            ),
+        )

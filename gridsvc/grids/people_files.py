@@ -178,7 +178,7 @@ class _Reader:
                 valid_from=valid_from,
                 valid_to=valid_to,
             )
-            for prefix in prefixes or [None]
+            for prefix in dict.fromkeys(prefixes) or [None]
         ]
 
 
@@ -213,7 +213,7 @@ def _not_scientific(column: str, value: str) -> None:
 
 _DATE = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
-    r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?\s*(Z|[+-]\d{2}:?\d{2})?"
+    r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?)?\s*(Z|[+-]\d{2}:?\d{2})?"
 )
 
 
