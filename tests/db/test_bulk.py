@@ -20,8 +20,12 @@ from sqlalchemy.orm import Session
 from gridsvc.crs import convert
 from gridsvc.db import create_engine, sql
 from gridsvc.errors import CrsNotAccepted, GridsvcError, OutsideServiceArea, UnknownCrs
+from gridsvc.grids.boundary_files import read_boundaries
 from gridsvc.grids.changesets import open_change_set, publish
+from gridsvc.grids.importing import ImportOptions, import_areas
 from gridsvc.grids.models import AreaEdit, Assignment, AssignmentEdit
+from gridsvc.grids.scheme_store import current_scheme, load_scheme
+from gridsvc.grids.schemes import read_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
 from gridsvc.routing.bulk import locate_file
 from gridsvc.routing.router import Question, answer_many
@@ -268,6 +272,8 @@ def test_bad_rows_get_the_reason_a_single_question_would(town: Engine, tmp_path:
             (200.0, 39.9, "EPSG:4326", "", None),
             (181.0, 95.0, "EPSG:4326", "", None),
             (10.0, 20.0, "EPSG:4326", "", None),
+            (yard["lat"], yard["lon"], "EPSG:4326", "", None),
+            (yard["lat"], yard["lon"], "gcj02", "", None),
             (116.41, 39.89, "EPSG:4326", "", None),
             (116.4100005, 39.8900005, "EPSG:4326", "", None),
             (116.41000112, 39.89, "EPSG:4326", "", None),
@@ -292,7 +298,7 @@ def test_bad_rows_get_the_reason_a_single_question_would(town: Engine, tmp_path:
         else:
             assert not got["reason"]
             assert got["street"] == wanted["areas"]["street"]["code"]
-    assert (summary.rows, summary.default_point) == (18, 2)
+    assert (summary.rows, summary.default_point) == (20, 2)
 
 
 def test_swapped_coordinates_are_called_so(town: Engine, tmp_path: Path) -> None:
@@ -433,3 +439,48 @@ def test_rows_keep_their_order_over_many_batches(
     ]
     assert sum(seen) == 100
     assert len(seen) == 15
+
+
+BOSTON = {
+    "ward": ("wards_4326.geojson", "WARD"),
+    "precinct": ("precincts_4326.geojson", "WARD_PRECINCT"),
+    "police_district": ("police_districts_4326.geojson", "ID"),
+}
+
+
+@pytest.fixture(scope="module")
+def boston(make_database: MakeDatabase, shared_data: Path) -> Iterator[Engine]:
+    engine = create_engine(make_database())
+    with Session(engine) as session, session.begin():
+        load_scheme(session, read_scheme(small_city.SCHEMES / "boston.toml"))
+        scheme = current_scheme(session)
+        for layer, (name, code) in BOSTON.items():
+            file = read_boundaries(shared_data / "boston" / name, default_crs="EPSG:4326")
+            change_set = open_change_set(session, name=layer)
+            options = ImportOptions(layer=layer, code=code, repair=True)
+            report = import_areas(session, scheme, file, options, change_set=change_set)
+            publish(session, change_set, findings=report.findings)
+    yield engine
+    engine.dispose()
+
+
+def test_bostons_reports_are_answered_as_single_questions_are(
+    boston: Engine, shared_data: Path, tmp_path: Path
+) -> None:
+    source, target = shared_data / "boston" / "reports_2015.parquet", tmp_path / "out.parquet"
+    summary = locate_file(boston, source, target, lon="longitude", lat="latitude")
+    assert (summary.rows, summary.default_point) == (121_145, 17_070)
+    every_sixtieth = slice(None, None, 60)
+    found = pq.read_table(target).to_pylist()[every_sixtieth]
+    rows = [
+        {"lon": float(row["longitude"]), "lat": float(row["latitude"]), "crs": "EPSG:4326"}
+        for row in found
+    ]
+    for got, wanted in zip(found, _expected(boston, rows), strict=True):
+        if isinstance(wanted, GridsvcError):
+            assert got["gridsvc_reason"].startswith(REASONS[type(wanted).__name__])
+            continue
+        areas = {layer: (wanted["areas"].get(layer) or {}).get("code") for layer in BOSTON}
+        assert {layer: got[f"gridsvc_{layer}"] for layer in BOSTON} == areas
+        measured = wanted["edge"]["distance_m"]
+        assert got["edge_m"] == (measured and pytest.approx(measured, abs=1e-3 + 1e-9))
