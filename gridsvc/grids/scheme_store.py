@@ -1,9 +1,10 @@
 """The scheme in force: stored as versions, so that old answers keep the ladders of their time."""
 
+import json
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from cachetools import LRUCache
 from sqlalchemy import Text, cast, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -66,24 +67,20 @@ def current_scheme(session: Session) -> Scheme:
     Raises:
         NothingLoaded: no scheme was ever loaded.
     """
-    found = session.execute(
-        select(models.SchemeVersion.id, func.md5(cast(models.SchemeVersion.document, Text)))
+    document = session.scalar(
+        select(cast(models.SchemeVersion.document, Text))
         .order_by(models.SchemeVersion.id.desc())
         .limit(1)
-    ).first()
-    if found is None:
+    )
+    if document is None:
         raise NothingLoaded
-    version, digest = found
-    if digest not in _SCHEMES:
-        document = session.scalars(
-            select(models.SchemeVersion.document).where(models.SchemeVersion.id == version)
-        ).one()
-        _SCHEMES[digest] = Scheme.from_document(document)
-    return _SCHEMES[digest]
+    return _scheme(document)
 
 
-# Building a scheme takes milliseconds and each question needs it; a document never changes.
-_SCHEMES: LRUCache[str, Scheme] = LRUCache(maxsize=8)
+@lru_cache(maxsize=8)
+def _scheme(document: str) -> Scheme:
+    # Each question needs the scheme, and building it takes milliseconds.
+    return Scheme.from_document(json.loads(document))
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

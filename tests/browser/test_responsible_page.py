@@ -5,7 +5,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import httpx
+import httpx2 as httpx
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 from sqlalchemy.orm import Session

@@ -187,6 +187,17 @@ def test_parcels_load_ward_by_ward(boston: Boston) -> None:
     with boston.engine.connect() as connection:
         live = text("SELECT count(*) FROM gridsvc.area WHERE layer = 'parcel' AND rev_to IS NULL")
         assert connection.scalar(live) == 32_520
+        lon, lat = connection.execute(
+            text(
+                "SELECT ST_X(p), ST_Y(p) FROM gridsvc.area, "
+                "ST_Transform(ST_PointOnSurface(boundary), 4326) AS p WHERE code = '2102569000'"
+            )
+        ).one()
+    with Session(boston.engine) as session:
+        told = answer(session, Question(x=lon, y=lat))
+    assert told["areas"]["parcel"]["code"] == "2102569000"
+    # Nobody holds a duty on a parcel, so the next rung of the ladder answers.
+    assert told["responsible"]["area"]["layer"] == "precinct"
 
 
 def test_a_point_is_answered_by_the_holders_of_its_areas(boston: Boston) -> None:
