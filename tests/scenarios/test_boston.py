@@ -326,7 +326,9 @@ def distances_m(engine: Engine, layer: str, rows: pd.DataFrame) -> Floats:
     boundaries = pd.Series(shapely.from_wkb([bytes(row.boundary) for row in stored]), dtype=object)
     codes = OUR_CODE[layer](pd.Series([row.code for row in stored]))
     whole = boundaries.groupby(codes).agg(lambda parts: shapely.union_all(list(parts)))
-    x, y = convert(rows["lon"], rows["lat"], source="EPSG:4326", target=STORAGE_CRS)
+    x, y = convert(
+        rows["lon"].to_numpy(), rows["lat"].to_numpy(), source="EPSG:4326", target=STORAGE_CRS
+    )
     named = whole.reindex(rows["own"]).where(lambda found: found.notna(), None)
     distance_m = shapely.distance(named.to_numpy(), shapely.points(x, y))
     return np.where(np.isnan(distance_m), np.inf, distance_m)
