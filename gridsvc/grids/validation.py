@@ -252,9 +252,11 @@ def _people_findings(
         parameters = {"change_set": change_set.id} if "change_set" in query.compile().params else {}
         for row in session.execute(query, parameters):
             message, other = words(kind, row)
+            # One holder at a time is the tables' own promise: whatever a scheme says, it stops.
+            refused = kind is FindingKind.ALREADY_HELD
             yield Finding(
                 kind=kind,
-                severity=scheme.people.severity(kind),
+                severity=Severity.STOP if refused else scheme.people.severity(kind),
                 layer=row.layer,
                 code=row.area_code,
                 other=other,

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gridsvc.errors import ImportRefused, PeopleFileRefused
+from gridsvc.errors import ChangeSetRefused, ImportRefused, PeopleFileRefused
 from gridsvc.grids.changesets import find_change_set, publish
 from gridsvc.grids.people import PeopleReport, import_people
 from gridsvc.grids.people_files import PeopleFile, read_people
+from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.weekhours import ALWAYS, parse_week_hours
 from tests.factories import FOUNDED_AT, ask, box, found, make_scheme, new_change_set
 
@@ -308,6 +309,16 @@ def test_two_holders_at_once_are_refused_with_who_and_when(town: Session, path: 
 def test_two_of_one_file_are_refused_too(town: Session, path: Path) -> None:
     (finding,) = bring(town, path, row(), row("P2")).findings
     assert (finding.kind, finding.other, finding.stops) == ("already_held", "P1", True)
+
+
+def test_no_scheme_can_let_two_hold_the_same(town: Session, path: Path) -> None:
+    lenient = make_scheme(('{ vacancy = "report" }', '{ already_held = "report" }'))
+    load_scheme(town, lenient)
+    change_set = new_change_set(town)
+    report = import_people(town, lenient, read(path, row(), row("P2")), change_set=change_set)
+    assert report.stopped
+    with pytest.raises(ChangeSetRefused, match="already held by P1"):
+        publish(town, change_set)
 
 
 @pytest.mark.parametrize(
