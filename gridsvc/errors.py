@@ -164,7 +164,8 @@ class SchemeProblem:
 
     def __str__(self) -> str:
         place = [f"line {self.line}"] if self.line else []
-        return f"{', '.join([*place, *filter(None, [self.key])])}: {self.message}. {_sentence(self.remedy)}"
+        where = ", ".join([*place, *filter(None, [self.key])])
+        return f"{where}: {self.message}. {_sentence(self.remedy)}"
 
 
 class SchemeError(GridsvcError):

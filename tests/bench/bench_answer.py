@@ -4,6 +4,7 @@ The peer is the least that any service would ask PostGIS: which polygon of one l
 point, by GiST. Figures are printed; none decides the test.
 """
 
+import itertools
 import statistics
 import threading
 import time
@@ -29,7 +30,7 @@ from gridsvc.grids.importing import ImportOptions, import_areas
 from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import AssignmentRow, PartyRow, PeopleFile
 from gridsvc.grids.scheme_store import load_scheme
-from gridsvc.grids.schemes import Scheme, parse_scheme
+from gridsvc.grids.schemes import parse_scheme
 from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import ALWAYS
 from gridsvc.settings import Settings
@@ -56,20 +57,30 @@ time_zone = "Asia/Shanghai"
 storage_crs = "{STORAGE}"
 input_crs = ["EPSG:4326", "{STORAGE}"]
 extent = {{ west = 116.0, south = 39.5, east = 117.0, north = 40.3 }}
-{"".join(f'''
+{
+    "".join(
+        f'''
 [[layer]]
 code = "{layer}"
 title = {{ en = "{layer}" }}
 kind = "tiling"
-''' for layer in reversed(BLOCK))}
+'''
+        for layer in reversed(BLOCK)
+    )
+}
 [[role]]
 code = "chief"
 title = {{ en = "Chief" }}
-{"".join(f'''
+{
+    "".join(
+        f'''
 [[ladder]]
 duty = "{duty}"
 layers = {[layer for layer in BLOCK if BLOCK[layer] >= BLOCK[first]]!r}
-''' for duty, first in DUTY_LAYER.items())}
+'''
+        for duty, first in DUTY_LAYER.items()
+    )
+}
 [[escalation]]
 duty = "management"
 layer = "street"
@@ -101,7 +112,8 @@ def city_url(make_database: MakeDatabase) -> str:
         connection.execute(text("VACUUM ANALYZE"))
         count = connection.scalar(text("SELECT count(*) FROM gridsvc.area"))
     engine.dispose()
-    print(f"\nimported, checked and published {count:,} areas: {time.perf_counter() - started:.0f} s")
+    took_s = time.perf_counter() - started
+    print(f"\nimported, checked and published {count:,} areas: {took_s:.0f} s")
     return url
 
 
@@ -112,8 +124,8 @@ def _blocks(side: int) -> GeoDataFrame:
     nodes = np.round(grid + inner + ORIGIN_M, 3)
     steps = [*range(0, SIDE, side), SIDE]
     codes, polygons = [], []
-    for south, north in zip(steps, steps[1:], strict=False):
-        for west, east in zip(steps, steps[1:], strict=False):
+    for south, north in itertools.pairwise(steps):
+        for west, east in itertools.pairwise(steps):
             ring = [
                 *nodes[south, west:east],
                 *nodes[south:north, east],
@@ -127,9 +139,7 @@ def _blocks(side: int) -> GeoDataFrame:
 
 def _people() -> PeopleFile:
     rows = [
-        AssignmentRow(
-            0, f"P-{code}", layer, code, duty, "chief", 1, None, ALWAYS, None, None
-        )
+        AssignmentRow(0, f"P-{code}", layer, code, duty, "chief", 1, None, ALWAYS, None, None)
         for duty, layer in DUTY_LAYER.items()
         for code in _blocks(BLOCK[layer])["code"]
     ]

@@ -125,7 +125,7 @@ def test_a_unit_grid_code_names_what_it_lies_in() -> None:
         ("990105001002003", ["begins with '99', which is no province"]),
         ("110105001000003", ["has 000 for its community (digits 10-12); they count from 001"]),
         ("1101050O1002003", ["has 'O', not a digit 0-9, at place 8"]),
-        ("11010500100200３", ["has '３', not a digit 0-9, at place 15"]),  # noqa: RUF001 -- full-width
+        ("11010500100200３", ["has '３', not a digit 0-9, at place 15"]),
         ("1.10105E+14", ["is a number that a spreadsheet has rounded; keep the column as text"]),
         ("", ["has 0 digits, not 15", "begins with '', which is no province"]),
     ],

@@ -130,7 +130,7 @@ class TestAgainstOtherImplementations:
     def test_gcj02_inverse(self, china: tuple[crs.Floats, crs.Floats]) -> None:
         ours = np.column_stack(to_wgs84(*china, crs="gcj02"))
         points = list(zip(*china, strict=True))
-        theirs = [prcoords.gcj_wgs_bored((lat, lon), False)[::-1] for lon, lat in points]  # noqa: FBT003
+        theirs = [prcoords.gcj_wgs_bored((lat, lon), False)[::-1] for lon, lat in points]
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=MM)
         theirs = [coord_convert.gcj2wgs(lon, lat) for lon, lat in points]
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=MM)
@@ -141,7 +141,7 @@ class TestAgainstOtherImplementations:
     def test_bd09_inverse(self, china: tuple[crs.Floats, crs.Floats]) -> None:
         ours = np.column_stack(to_wgs84(*china, crs="bd09"))
         points = list(zip(*china, strict=True))
-        theirs = [prcoords.bd_wgs_bored((lat, lon), False)[::-1] for lon, lat in points]  # noqa: FBT003
+        theirs = [prcoords.bd_wgs_bored((lat, lon), False)[::-1] for lon, lat in points]
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=MM)
         back = [coord_convert.wgs2bd(lon, lat) for lon, lat in ours]
         np.testing.assert_allclose(back, points, rtol=0, atol=4e-10)
@@ -240,7 +240,7 @@ class TestConversion:
             return np.abs(lon), lat  # nothing is taken to a negative longitude
 
         with pytest.raises(DatumNotInverted) as caught:
-            crs._inverse(fold, np.array([1.0, -2.0, -3.0]), np.array([4.0, 5.0, 6.0]))  # noqa: SLF001
+            crs._inverse(fold, np.array([1.0, -2.0, -3.0]), np.array([4.0, 5.0, 6.0]))
         assert (caught.value.count, caught.value.x, caught.value.y) == (2, -2.0, 5.0)
 
     def test_unknown_names(self) -> None:

@@ -57,10 +57,10 @@ week_hours = st.lists(
         ("mon 08:00-12:00; mon 11:00-13:00; mon 13:00-14:00", ((480, 840),)),
         ("周一至周五 08:00-20:00", parse_week_hours("mon-fri 08:00-20:00")),
         (
-            "星期六，周日 09：00－12：00；周一 09:00～10:00",  # noqa: RUF001 -- as typed
+            "星期六，周日 09：00－12：00；周一 09:00～10:00",
             parse_week_hours("sat,sun 09:00-12:00; mon 9:00-10:00"),
         ),
-        ("Mon–Fri 08:00–20:00", parse_week_hours("mon-fri 08:00-20:00")),  # noqa: RUF001 -- as Word writes it
+        ("Mon–Fri 08:00–20:00", parse_week_hours("mon-fri 08:00-20:00")),
     ],
 )
 def test_reads(text: str, hours: WeekHours) -> None:
