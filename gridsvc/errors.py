@@ -24,6 +24,7 @@
     ├── UnknownScope
     ├── KeyNameTaken
     ├── UnknownKey
+    ├── TableError
     └── QuestionError
         ├── NothingPublished
         ├── BadCoordinates
@@ -339,6 +340,18 @@ class PeopleFileRefused(ImportRefused):
         shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if faults[5:] else "")
         super().__init__(source, shown, remedy="Mend these rows; nothing was changed")
         self.faults = faults
+
+
+class TableError(GridsvcError):
+    """A table cannot be read or written; nothing was left behind.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, detail: str, *, remedy: str) -> None:
+        super().__init__(f"{path}: {detail}", remedy=remedy)
+        self.path = path
 
 
 class QuestionError(GridsvcError):

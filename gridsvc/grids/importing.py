@@ -17,7 +17,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import convert_geometries, guard_bounds, guard_layer, parse_crs
@@ -28,7 +28,7 @@ from gridsvc.grids.boundary_files import BoundaryFile
 from gridsvc.grids.codes import unit_grid_code_faults
 from gridsvc.grids.schemes import Layer, Scheme
 from gridsvc.grids.terms import FindingKind, LayerKind, Severity
-from gridsvc.grids.validation import Finding, check
+from gridsvc.grids.validation import Finding, check_state
 
 Geometries = NDArray[np.object_]
 Mask = NDArray[np.bool_]
@@ -127,7 +127,8 @@ def import_areas(
     layer = _layer(scheme, file, options.layer)
     report = ImportReport(file.source, layer.code)
     rows = _Rows(scheme, layer, report, file, options)
-    if rows.placed_well():
+    placed_well = rows.placed_well()
+    if placed_well:
         rows.drop_null_and_odd()
         rows.mend(raw_valid=rows.project())
         rows.join_duplicates()
@@ -135,13 +136,38 @@ def import_areas(
         rows.judge_extent()
         _judge_datum(session, rows)
         _propose(session, rows, change_set)
-        # Rows that are refused leave holes; to list those as gaps would bury the cause.
-        if not (rows.left_out and report.stopped):
-            report.findings += check(
-                session, scheme, change_set=change_set, layers=_touched(scheme, layer)
-            )
+    _record(session, rows, change_set)
+    # Rows that are refused leave holes; to list those as gaps would bury the cause.
+    if placed_well and not (rows.left_out and report.stopped):
+        report.findings += check_state(
+            session, scheme, change_set=change_set, layers=_touched(scheme, layer)
+        )
     report.findings.sort(key=lambda finding: not finding.stops)
     return report
+
+
+def _record(session: Session, rows: "_Rows", change_set: models.ChangeSet) -> None:
+    """Keep what stops the file with the change set, until the layer is imported again."""
+    earlier = delete(models.ImportFinding).where(
+        models.ImportFinding.change_set_id == change_set.id,
+        models.ImportFinding.layer == rows.layer.code,
+    )
+    if rows.options.part:
+        earlier = earlier.where(models.ImportFinding.source == rows.file.source)
+    session.execute(earlier)
+    session.add_all(
+        models.ImportFinding(
+            change_set_id=change_set.id,
+            layer=rows.layer.code,
+            source=rows.file.source,
+            kind=finding.kind.value,
+            code=finding.code,
+            message=finding.message,
+        )
+        for finding in rows.report.findings
+        if finding.stops
+    )
+    session.flush()
 
 
 def _touched(scheme: Scheme, layer: Layer) -> list[str]:

@@ -293,6 +293,22 @@ class AreaEdit(Base):
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
 
 
+class ImportFinding(Base):
+    """What stopped rows of a file on their way into a change set, and so stops its publish."""
+
+    __tablename__ = "import_finding"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
+    )
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+    source: Mapped[str] = mapped_column(Text, comment="name of the file")
+    kind: Mapped[str] = mapped_column(Text)
+    code: Mapped[str | None] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
+
+
 class AssignmentEdit(Base):
     """A change set's proposal for an assignment, as `AreaEdit` is for an area."""
 

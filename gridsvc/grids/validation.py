@@ -93,8 +93,38 @@ def check(
             begins or ends, if that is later.
 
     Returns:
-        Findings, those that stop a publish first.
+        Findings, those that stop a publish first; of a change set also what stopped rows of the
+        files imported into it.
     """
+    findings = check_state(session, scheme, change_set=change_set, layers=layers, at=at)
+    if change_set:
+        recorded = session.scalars(
+            select(models.ImportFinding)
+            .where(models.ImportFinding.change_set_id == change_set.id)
+            .order_by(models.ImportFinding.id)
+        )
+        findings += [
+            Finding(
+                kind=FindingKind(row.kind),
+                severity=Severity.STOP,
+                layer=row.layer,
+                code=row.code,
+                message=f"{row.message} (in {row.source})",
+            )
+            for row in recorded
+        ]
+    return sorted(findings, key=lambda finding: not finding.stops)
+
+
+def check_state(
+    session: Session,
+    scheme: Scheme,
+    *,
+    change_set: models.ChangeSet | None = None,
+    layers: Iterable[str] | None = None,
+    at: datetime | None = None,
+) -> list[Finding]:
+    """Judge a state as `check` does, without what was found while files were read."""
     chosen = _chosen_layers(session, scheme, change_set, layers)
     findings: list[Finding] = []
     if chosen:
@@ -103,7 +133,7 @@ def check(
             findings += _layer_findings(session, scheme, layer)
     if change_set:
         findings += _people_findings(session, scheme, change_set)
-    return sorted(findings, key=lambda finding: not finding.stops)
+    return findings
 
 
 def _chosen_layers(

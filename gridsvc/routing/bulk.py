@@ -17,11 +17,12 @@ from sqlalchemy import Engine
 
 from gridsvc.crs import Floats, guard_points
 from gridsvc.db import sql
+from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
 from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns
 from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Routed
 from gridsvc.routing.router import Door
-from gridsvc.routing.tables import Table, TableError, open_table, write_table
+from gridsvc.routing.tables import Table, open_table, write_table
 
 TAKEN_PREFIX = "gridsvc_"
 """Put before an added column whose name the file has already."""

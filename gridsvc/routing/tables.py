@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from gridsvc.crs import Floats
-from gridsvc.errors import GridsvcError
+from gridsvc.errors import TableError
 
 PARQUET = (".parquet", ".pq", ".geoparquet")
 ENDINGS = (".csv", *PARQUET)
@@ -35,18 +35,6 @@ _GEO = {
     "primary_column": GEOMETRY,
     "columns": {GEOMETRY: {"encoding": "WKB", "geometry_types": ["Point"]}},
 }
-
-
-class TableError(GridsvcError):
-    """A table cannot be read or written; nothing was left behind.
-
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, path: Path, detail: str, *, remedy: str) -> None:
-        super().__init__(f"{path}: {detail}", remedy=remedy)
-        self.path = path
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,13 @@ from sqlalchemy.orm import Session
 
 from gridsvc.crs import convert
 from gridsvc.db import create_engine, sql
-from gridsvc.errors import CrsNotAccepted, GridsvcError, OutsideServiceArea, UnknownCrs
+from gridsvc.errors import (
+    CrsNotAccepted,
+    GridsvcError,
+    OutsideServiceArea,
+    TableError,
+    UnknownCrs,
+)
 from gridsvc.grids.boundary_files import read_boundaries
 from gridsvc.grids.changesets import open_change_set, publish
 from gridsvc.grids.importing import ImportOptions, import_areas
@@ -29,7 +35,6 @@ from gridsvc.grids.schemes import read_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
 from gridsvc.routing.bulk import locate_file
 from gridsvc.routing.router import Question, answer_many
-from gridsvc.routing.tables import TableError
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
 from tests.small_city import _ORIGIN, SRID, place

@@ -244,6 +244,19 @@ def test_a_changed_scheme_makes_a_revision_and_old_answers_keep_their_ladder(
     assert earlier["revision"] == revision - 1
 
 
+def test_a_rollback_brings_back_who_had_left_without_a_successor(session: Session) -> None:
+    left_at = datetime.now(UTC) - timedelta(days=1)
+    place = {"layer": "street", "area": "W"}
+    found(session, TOWN)
+    once_gone = appoint(session, {"party": "GONE", "valid_to": left_at} | place, name="gone")
+    load_scheme(session, make_scheme(('vacancy = "report"', 'vacancy = "stop"')))
+    closing = new_change_set(session, "closing")
+    gone = session.scalar(text("SELECT id FROM gridsvc.assignment WHERE party_code = 'GONE'"))
+    propose_holder(session, closing, "GONE", "street", "W", replaces=gone)
+    publish(session, closing)
+    assert rollback(session, once_gone).revision == latest_revision(session)
+
+
 SHOP_FRONT = """[[layer]]
 code = "shop_front"
 title = { zh = "门前", en = "Shop front" }

@@ -18,11 +18,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import convert_geometries
-from gridsvc.errors import ImportRefused
+from gridsvc.errors import ChangeSetRefused, ImportRefused
 from gridsvc.grids.boundary_files import read_boundaries
 from gridsvc.grids.changesets import find_change_set, latest_revision, publish
 from gridsvc.grids.importing import ImportOptions, ImportReport, import_areas
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
+from gridsvc.grids.terms import FindingKind
+from gridsvc.grids.validation import check
 from tests.factories import STORAGE, box, live_area, make_scheme, new_change_set, plan
 
 WEST, EAST = box(0, 0, 100, 100), box(100, 0, 200, 100)
@@ -418,6 +420,25 @@ def test_a_second_import_into_a_change_set_replaces_the_first(published: Session
         {"id": find_change_set(published, "again").id},
     )
     assert drafted == 0
+
+
+def test_what_stopped_a_file_still_stops_its_change_set(published: Session) -> None:
+    crossed = Polygon([(0, 0), (100, 100), (100, 0), (0, 100)])
+    bring(published, frame({"W": plan(crossed), "E": EAST}), change_set="kept")
+    kept = find_change_set(published, "kept")
+    with pytest.raises(ChangeSetRefused, match=r"invalid_ring: .* W"):
+        publish(published, kept)
+    found = check(published, current_scheme(published), change_set=kept)
+    assert FindingKind.INVALID_RING in {finding.kind for finding in found}
+    bring(published, frame({"W": WEST, "E": EAST}), change_set="kept")
+    assert publish(published, kept).revision == latest_revision(published)
+
+
+def test_refused_rows_close_nothing(published: Session) -> None:
+    crossed = Polygon([(0, 0), (100, 100), (100, 0), (0, 100)])
+    report = bring(published, frame({"W": plan(crossed), "E": EAST}))
+    assert counts(report) == {"changed": 1, "skipped": 1}
+    assert kinds(report) == ["invalid_ring"]
 
 
 def test_a_state_from_a_date_on_leaves_the_days_before(published: Session) -> None:

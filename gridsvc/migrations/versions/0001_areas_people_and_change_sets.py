@@ -465,6 +465,34 @@ def upgrade() -> None:
         postgresql_ops={},
     )
     op.create_table(
+        "import_finding",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("change_set_id", sa.Integer(), nullable=False),
+        sa.Column("layer", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False, comment="name of the file"),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["change_set_id"],
+            ["gridsvc.change_set.id"],
+            name=op.f("import_finding_change_set_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["layer"], ["gridsvc.layer.code"], name=op.f("import_finding_layer_fkey")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("import_finding_pkey")),
+        schema="gridsvc",
+    )
+    op.create_index(
+        op.f("import_finding_change_set_id_idx"),
+        "import_finding",
+        ["change_set_id"],
+        unique=False,
+        schema="gridsvc",
+    )
+    op.create_table(
         "assignment_edit",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("change_set_id", sa.Integer(), nullable=False),
@@ -540,6 +568,7 @@ def downgrade() -> None:
         op.f("assignment_edit_change_set_id_idx"), table_name="assignment_edit", schema="gridsvc"
     )
     op.drop_table("assignment_edit", schema="gridsvc")
+    op.drop_table("import_finding", schema="gridsvc")
     op.drop_geospatial_index(
         "area_piece_piece_idx",
         table_name="area_piece",
