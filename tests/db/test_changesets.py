@@ -128,7 +128,8 @@ def test_a_conflict_names_what_was_changed_by_whom_in_which_revision(town: Sessi
     with pytest.raises(ChangeSetConflict) as conflict:
         publish(town, find_change_set(town, "mine"))
     assert len(conflict.value.conflicts) == 2
-    assert f"street E was changed by postgres in revision {theirs}" in conflict.value.conflicts[0]
+    author = town.scalar(text("SELECT session_user"))
+    assert f"street E was changed by {author} in revision {theirs}" in conflict.value.conflicts[0]
 
 
 def test_two_that_add_the_same_area_conflict_too(town: Session) -> None:
@@ -137,7 +138,8 @@ def test_two_that_add_the_same_area_conflict_too(town: Session) -> None:
     theirs = publish(town, find_change_set(town, "theirs")).revision
     with pytest.raises(ChangeSetConflict) as conflict:
         publish(town, find_change_set(town, "mine"))
-    assert f"courtyard Y was changed by postgres in revision {theirs}" in str(conflict.value)
+    author = town.scalar(text("SELECT session_user"))
+    assert f"courtyard Y was changed by {author} in revision {theirs}" in str(conflict.value)
 
 
 def test_a_withdrawn_change_set_is_closed_and_its_name_free_again(town: Session) -> None:
