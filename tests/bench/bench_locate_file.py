@@ -7,6 +7,7 @@ lowest code; it knows no time, no people and no ladder. Figures are printed; non
 import resource
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import geopandas as gpd
@@ -32,6 +33,7 @@ from tests.db_fixtures import MakeDatabase
 DATA = Path(__file__).resolve().parents[2] / "data"
 BOUNDARIES = DATA / "boundaries" / "demo.gpkg"
 SCHEME = read_scheme(DATA / "schemes" / "demo.toml")
+SINCE = datetime(2024, 11, 1, tzinfo=SCHEME.zone)
 ROWS = 200_000
 
 
@@ -47,7 +49,7 @@ def demo(make_database: MakeDatabase) -> Iterator[Engine]:
                 session,
                 SCHEME,
                 read_boundaries(BOUNDARIES, default_crs="EPSG:4326", table=layer.code),
-                ImportOptions(layer=layer.code, code="code", name="name"),
+                ImportOptions(layer=layer.code, code="code", name="name", valid_from=SINCE),
                 change_set=change_set,
             )
         people = read_people(DATA / "people" / "demo.csv", SCHEME)
