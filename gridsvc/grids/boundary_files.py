@@ -13,6 +13,10 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from gridsvc.crs import Crs, parse_crs
 from gridsvc.errors import ImportRefused, UnknownCrs
+from gridsvc.grids import csv_text
+
+GUESSED_ENCODING = "ISO-8859-1"
+"""What GDAL takes the texts of a shapefile for that says nothing; in China it is GB18030."""
 
 FORMATS = "GeoJSON, GeoPackage, Shapefile (.zip), GeoParquet, FlatGeobuf, KML; also gzipped"
 
@@ -71,6 +75,8 @@ def _read_frame(path: Path, table: str | None) -> gpd.GeoDataFrame:
         place = _inside_zip(path) if path.suffix == ".zip" else path
         table = table or _only_table(path, place)
         frame = pyogrio.read_dataframe(place, layer=table)
+        if pyogrio.read_info(place, layer=table)["encoding"] == GUESSED_ENCODING:
+            frame = _decoded(frame)
     except (DataSourceError, DataLayerError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from error
     if not isinstance(frame, gpd.GeoDataFrame):
@@ -78,6 +84,19 @@ def _read_frame(path: Path, table: str | None) -> gpd.GeoDataFrame:
             path.name, "it has no geometry", remedy="Give a file whose rows have boundaries"
         )
     return frame
+
+
+def _decoded(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Read the texts of a shapefile that does not name its encoding as those of a CSV are read."""
+    columns = frame.select_dtypes(include=["object", "string"]).columns.drop(
+        "geometry", errors="ignore"
+    )
+    texts = frame[columns].melt()["value"].dropna().unique().astype(str)
+    try:
+        decoded = csv_text.decode("\n".join(texts).encode(GUESSED_ENCODING)).split("\n")
+    except ValueError:
+        return frame
+    return frame.assign(**frame[columns].replace(dict(zip(texts, decoded, strict=True))))
 
 
 def _unreadable(path: Path, error: Exception) -> ImportRefused:

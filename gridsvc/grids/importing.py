@@ -209,6 +209,7 @@ class _Rows:
             else np.full(len(file.frame), None, dtype=object)
         )
         self.geometries: Geometries = np.asarray(file.frame.geometry.array, dtype=object)
+        self.crs = file.crs
         self.left_out: list[str] = []
 
     def _column(self, name: str, option: str) -> "pd.Series[Any]":
@@ -244,7 +245,9 @@ class _Rows:
         """Leave rows without a polygon out, and say so."""
         missing = _missing(self.geometries)
         self.find_rows(
-            FindingKind.NULL_GEOMETRY, missing, lambda n: f"{self.label(n)} has no geometry"
+            FindingKind.NULL_GEOMETRY,
+            _numbers(missing),
+            lambda n: f"{self.label(n)} has no geometry",
         )
         polygonal = np.isin(
             shapely.get_type_id(self.geometries),
@@ -252,7 +255,7 @@ class _Rows:
         )
         self.find_rows(
             FindingKind.NOT_POLYGON,
-            ~polygonal & ~missing,
+            _numbers(~polygonal & ~missing),
             lambda n: f"{self.label(n)} is a {self.geometries[n].geom_type}",
         )
         self.keep(polygonal & ~missing)
@@ -270,12 +273,10 @@ class _Rows:
             target=self.scheme.storage_crs,
         )
         lost = _missing(projected)
-        self.find_rows(
-            FindingKind.OUTSIDE_EXTENT,
-            lost,
-            lambda n: f"{self.label(n)} has coordinates that do not exist in {self.file.crs}",
-        )
-        self.geometries = projected
+        for n in _numbers(lost):
+            words = f"{self.label(n)} has coordinates that do not exist in {self.file.crs}"
+            self.find(FindingKind.OUTSIDE_EXTENT, n, words)
+        self.geometries, self.crs = projected, self.scheme.storage_crs
         self.keep(~lost)
         return raw_valid[~lost]
 
@@ -297,6 +298,7 @@ class _Rows:
                 n,
                 f"{self.label(n)}: {reason}; --repair would mend it",
                 place=_reason_point(reason, self.scheme.storage_crs),
+                area_m2=rounded[n].area,
             )
         for n in _numbers(broken & ~refused):
             mended = _valid_on_grid(rounded[n])
@@ -322,14 +324,15 @@ class _Rows:
         if (count == 1).all():
             return
         if not self.options.dissolve:
-            for code, times in zip(codes[count > 1], count[count > 1], strict=True):
-                rows = np.flatnonzero(self.codes == code)
-                self.find(
-                    FindingKind.DUPLICATE_CODE,
-                    int(rows[0]),
-                    f"{self.layer.code} {code} stands in {times} rows; --dissolve would take "
-                    "them as parts of one area",
-                )
+            times = dict(zip(codes, count, strict=True))
+            self.find_rows(
+                FindingKind.DUPLICATE_CODE,
+                np.flatnonzero(coded)[first[count > 1]].tolist(),
+                lambda n: (
+                    f"{self.layer.code} {self.codes[n]} stands in {times[self.codes[n]]} rows; "
+                    "--dissolve would take them as parts of one area"
+                ),
+            )
         geometries = self.geometries[coded]
         order = np.argsort(inverse, kind="stable")
         groups = np.split(geometries[order], np.cumsum(count)[:-1])
@@ -348,25 +351,30 @@ class _Rows:
     def judge_codes_and_names(self) -> None:
         """Find codes that the layer does not know the like of; rows without one are left out."""
         without = self.codes == None  # noqa: E711 -- elementwise on an object array
-        self.find_rows(FindingKind.ODD_CODE, without, lambda _: f"a row has no {self.options.code}")
-        pattern = re.compile(self.layer.code_pattern) if self.layer.code_pattern else None
-        for n in _numbers(~without):
-            code = self.codes[n]
-            if pattern and not pattern.fullmatch(code):
-                self.find(
-                    FindingKind.ODD_CODE,
-                    n,
-                    f"{self.layer.code} {code!r} does not match {pattern.pattern}",
-                )
-            elif self.layer.code_format == "unit_grid" and (faults := unit_grid_code_faults(code)):
-                self.find(FindingKind.ODD_CODE, n, f"{self.layer.code} {code!r} {faults[0]}")
+        self.find_rows(
+            FindingKind.ODD_CODE, _numbers(without), lambda _: f"a row has no {self.options.code}"
+        )
+        odd = {n: fault for n in _numbers(~without) if (fault := self._code_fault(self.codes[n]))}
+        self.find_rows(
+            FindingKind.ODD_CODE,
+            list(odd),
+            lambda n: f"{self.layer.code} {self.codes[n]!r} {odd[n]}",
+        )
         if self.options.name:
             self.find_rows(
                 FindingKind.EMPTY_NAME,
-                self.missing_names & ~without,
+                _numbers(self.missing_names & ~without),
                 lambda n: f"{self.layer.code} {self.codes[n]} has no {self.options.name}",
             )
         self.keep(~without)
+
+    def _code_fault(self, code: str) -> str | None:
+        pattern = self.layer.code_pattern
+        if pattern and not re.fullmatch(pattern, code):
+            return f"does not match {pattern}"
+        if self.layer.code_format == "unit_grid":
+            return next(iter(unit_grid_code_faults(code)), None)
+        return None
 
     @property
     def missing_names(self) -> Mask:
@@ -384,7 +392,7 @@ class _Rows:
         )
         self.find_rows(
             FindingKind.OUTSIDE_EXTENT,
-            np.atleast_1d(~shapely.covered_by(lonlat, box)),
+            _numbers(np.atleast_1d(~shapely.covered_by(lonlat, box))),
             lambda n: f"{self.label(n)} reaches out of the extent of the scheme",
         )
 
@@ -399,10 +407,19 @@ class _Rows:
         """Call a row by its code, or by its number."""
         return f"{self.layer.code} {self.codes[n]}" if self.codes[n] else f"row {n + 1}"
 
-    def find_rows(self, kind: FindingKind, mask: Mask, message: Callable[[int], str]) -> None:
-        """Make a finding of each marked row."""
-        for n in _numbers(mask):
-            self.find(kind, n, message(n))
+    def find_rows(
+        self, kind: FindingKind, numbers: list[int], message: Callable[[int], str]
+    ) -> None:
+        """Make a finding of each of these rows: its place and size are the row's own."""
+        geometries = self.geometries[numbers]
+        places = convert_geometries(geometries, source=self.crs, target=WGS84)
+        areas_m2 = shapely.area(
+            convert_geometries(geometries, source=self.crs, target=self.scheme.storage_crs)
+        )
+        for n, place, area_m2 in zip(numbers, places, areas_m2, strict=True):
+            # A row without a polygon has no size, and one without a geometry no place.
+            size = float(area_m2) if area_m2 > 0 else None
+            self.find(kind, n, message(n), place=place, area_m2=size)
 
     def find(
         self,
@@ -411,6 +428,7 @@ class _Rows:
         message: str,
         *,
         place: BaseGeometry | None = None,
+        area_m2: float | None = None,
         stop: bool = False,
     ) -> None:
         """Make a finding, of one row or of the whole file."""
@@ -422,6 +440,7 @@ class _Rows:
                 code=None if n is None else self.codes[n],
                 message=message,
                 place=place,
+                area_m2=area_m2,
             )
         )
 
@@ -494,7 +513,16 @@ def _judge_datum(session: Session, rows: _Rows) -> None:
             outline_crs=rows.scheme.storage_crs,
         )
         if fit.better:
-            rows.find(FindingKind.WRONG_DATUM, None, f"{fit.message()} (against {relative})")
+            rows.find(
+                FindingKind.WRONG_DATUM,
+                None,
+                f"{fit.message()} (against {relative})",
+                place=convert_geometries(
+                    shapely.box(*shapely.total_bounds(rows.geometries)),
+                    source=rows.scheme.storage_crs,
+                    target=WGS84,
+                ),
+            )
         return
 
 

@@ -119,6 +119,7 @@ class _Reader:
         self.zone = scheme.zone
         self.layers = [layer.code for layer in scheme.layers]
         self.roles = [role.code for role in scheme.roles]
+        self.categories = [category.code for category in scheme.categories]
         self.parties: dict[str, PartyRow] = {}
         self.party_lines: dict[str, int] = {}
         self.assignments: list[AssignmentRow] = []
@@ -164,6 +165,9 @@ class _Reader:
         prefixes = [
             part.strip() for part in re.split("[;；]", cells.get("categories", "")) if part.strip()
         ]
+        for prefix in prefixes:
+            if self.categories and not any(code.startswith(prefix) for code in self.categories):
+                raise _Fault(f"no category of the scheme begins with {prefix!r}")
         return [
             AssignmentRow(
                 line=line,

@@ -149,6 +149,23 @@ def test_a_zip_whose_shapefile_lies_in_a_folder(town: Session, tmp_path: Path) -
     assert report.counts["added"] == 2
 
 
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8"])
+def test_a_shapefile_that_does_not_name_its_encoding(
+    town: Session, tmp_path: Path, encoding: str
+) -> None:
+    inside = tmp_path / "shp"
+    inside.mkdir()
+    frame(TOWN, name=["百草街道", "青禾街道"]).to_file(inside / "areas.shp", encoding=encoding)
+    (inside / "areas.cpg").unlink()
+    table = bytearray((inside / "areas.dbf").read_bytes())
+    table[29] = 0  # the language driver: none
+    (inside / "areas.dbf").write_bytes(table)
+    shutil.make_archive(str(tmp_path / "areas"), "zip", inside)
+    bring(town, tmp_path / "areas.zip", name="name")
+    names = town.scalars(text("SELECT name FROM gridsvc.area_edit ORDER BY name")).all()
+    assert names == ["百草街道", "青禾街道"]
+
+
 def test_a_missing_file_and_one_that_is_no_map_are_refused(town: Session, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="no such file"):
         bring(town, tmp_path / "none.gpkg")

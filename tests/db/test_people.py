@@ -193,6 +193,7 @@ def test_rank_and_hours_are_read(path: Path) -> None:
         ({"duty": "responsability"}, "did you mean responsibility?"),
         ({"kind": "robot"}, "party_kind 'robot' is unknown; use one of person, body"),
         ({"rank": "3"}, "rank '3' is unknown"),
+        ({"categories": "01;99"}, "no category of the scheme begins with '99'"),
         ({"name": ""}, "party_name is empty"),
         ({"area": ""}, "area_code is empty"),
         ({"hours": "mon-fry 08:00-20:00"}, "fry"),
