@@ -24,6 +24,8 @@
     ├── UnknownScope
     ├── KeyNameTaken
     ├── UnknownKey
+    ├── UnknownReport
+    ├── IdempotencyKeyReused
     ├── TableError
     └── QuestionError
         ├── NothingPublished
@@ -603,3 +605,34 @@ class UnknownKey(GridsvcError):
     def __init__(self, name: str) -> None:
         super().__init__(f"No API key in force is called {name!r}", remedy="See `gridsvc key list`")
         self.name = name
+
+
+class UnknownReport(GridsvcError):
+    """No report has this id.
+
+    Attributes:
+        report_id: As given.
+    """
+
+    def __init__(self, report_id: str) -> None:
+        super().__init__(
+            f"There is no report {report_id!r}", remedy="Use the id that filing it gave"
+        )
+        self.report_id = report_id
+
+
+class IdempotencyKeyReused(GridsvcError):
+    """The key under which a report was filed came again with another report.
+
+    Attributes:
+        key: As given.
+        report_id: The report that was filed under it.
+    """
+
+    def __init__(self, key: str, *, report_id: str) -> None:
+        super().__init__(
+            f"Another report, {report_id}, was filed under the idempotency key {key!r}",
+            remedy="Give each report its own key, and use it again only to repeat the same report",
+        )
+        self.key = key
+        self.report_id = report_id

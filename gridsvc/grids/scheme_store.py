@@ -20,6 +20,7 @@ GEOMETRY_COLUMNS = (
     ("area", "boundary", "MultiPolygon"),
     ("area_edit", "boundary", "MultiPolygon"),
     ("area_piece", "piece", "Polygon"),
+    ("report", "point", "Point"),
 )
 
 
@@ -95,6 +96,11 @@ def _set_storage_crs(session: Session, srid: int) -> None:
     ):
         raise SchemeChangeRefused(
             f"Areas are stored or drafted already, so the storage CRS cannot become EPSG:{srid}",
+            remedy="Keep the storage CRS, or load the city into a new database",
+        )
+    if session.scalar(text("SELECT EXISTS (SELECT FROM gridsvc.report WHERE point IS NOT NULL)")):
+        raise SchemeChangeRefused(
+            f"Reports are stored already, so the storage CRS cannot become EPSG:{srid}",
             remedy="Keep the storage CRS, or load the city into a new database",
         )
     for table, column, kind in GEOMETRY_COLUMNS:

@@ -6,10 +6,13 @@ from alembic import context
 from geoalchemy2 import alembic_helpers
 from sqlalchemy import Connection, text
 
-from gridsvc.db import SCHEMA
-from gridsvc.grids import models
+from gridsvc.db import SCHEMA, Base
+from gridsvc.grids import models as grids
+from gridsvc.reports import models as reports
 
-TABLES = models.Area.metadata
+# Each module of tables adds its own to the one metadata.
+_DECLARED = (grids.Area, reports.Report)
+TABLES = Base.metadata
 
 # Functions are derived from their files, not from the history: each climb lays them anew, in
 # this order, in the same transaction.
