@@ -1,6 +1,6 @@
 """What endpoints ask for: a session of one snapshot, and the caller with what it may do."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -31,6 +31,15 @@ def get_session(request: Request) -> Iterator[Session]:
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 
 
+def get_writing_session(request: Request) -> Iterator[Session]:
+    """Open a transaction that sees what others commit meanwhile; committed in the same way."""
+    with request.app.state.writing_sessions.begin() as session:
+        yield session
+
+
+WritingSessionDep = Annotated[Session, Depends(get_writing_session, scope="function")]
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, in which call.
@@ -46,6 +55,11 @@ class Caller:
     scopes: frozenset[Scope]
     request_id: str
     path: str
+
+    @property
+    def name(self) -> str:
+        """Tells callers apart; all without a key are one."""
+        return "keyless" if self.key_id is None else f"key:{self.key_id}"
 
     @property
     def reveal(self) -> bool:
@@ -74,6 +88,25 @@ def get_caller(
     Raises:
         KeyRefused: there is no key where one is asked for, or it is not in force.
     """
+    return _caller(request, credentials, session)
+
+
+def get_writing_caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    session: WritingSessionDep,
+) -> Caller:
+    """Find out who calls, in the transaction that writes: a second one could starve the pool.
+
+    Raises:
+        KeyRefused: as `get_caller`.
+    """
+    return _caller(request, credentials, session)
+
+
+def _caller(
+    request: Request, credentials: HTTPAuthorizationCredentials | None, session: Session
+) -> Caller:
     key_id, scopes = None, _KEYLESS
     if credentials is not None:
         key = authenticate(session, credentials.credentials)
@@ -85,10 +118,10 @@ def get_caller(
     return Caller(key_id, scopes, request.state.request_id, request.url.path)
 
 
-def require(*any_of: Scope) -> Any:  # noqa: ANN401  as FastAPI's own Depends
+def require(*any_of: Scope, found_by: Callable[..., Caller] = get_caller) -> Any:  # noqa: ANN401  as FastAPI's own Depends
     """Ask for a caller that has one of these scopes, or `admin`."""
 
-    def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    def check(caller: Annotated[Caller, Depends(found_by)]) -> Caller:
         if not caller.scopes & {*any_of, Scope.ADMIN}:
             raise ScopeMissing(any_of, held=tuple(sorted(caller.scopes)))
         return caller
@@ -102,3 +135,7 @@ MaySeeAreas = Annotated[Caller, require(Scope.LOCATE, Scope.REPORT, Scope.PLAN, 
 """Reads layers and areas, in which nothing is personal."""
 MaySeePeople = Annotated[Caller, require(Scope.PLAN, Scope.MANAGE, Scope.PEOPLE_READ)]
 """Reads who holds what."""
+MayFile = Annotated[Caller, require(Scope.REPORT, found_by=get_writing_caller)]
+"""Files reports."""
+MaySeeReports = Annotated[Caller, require(Scope.REPORT, Scope.MANAGE)]
+"""Reads reports, in which names and phones are masked."""

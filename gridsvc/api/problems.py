@@ -110,6 +110,10 @@ KINDS: Mapping[type[Exception], Kind] = {
     ),
     errors.UnknownLayer: Kind(_BAD, "unknown-layer", "Unknown layer", ("layer",)),
     errors.UnknownArea: Kind(HTTPStatus.NOT_FOUND, "unknown-area", "Unknown area"),
+    errors.UnknownReport: Kind(HTTPStatus.NOT_FOUND, "unknown-report", "Unknown report"),
+    errors.IdempotencyKeyReused: Kind(
+        HTTPStatus.CONFLICT, "idempotency-key-reused", "The key was used for another report"
+    ),
     errors.KeyRefused: Kind(HTTPStatus.UNAUTHORIZED, "key-refused", "An API key is needed"),
     errors.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The key does not allow it"),
     errors.NothingPublished: Kind(_AWAY, "nothing-published", "Nothing is published yet"),

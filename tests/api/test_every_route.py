@@ -24,12 +24,17 @@ from tests.small_city import YARD
 
 NEEDS_NO_KEY = {"/healthz", "/readyz"}
 NEEDS_NO_DATABASE = {"/healthz"}
+REPORT_ID = "00000000-0000-0000-0000-000000000000"
+BODIES = {
+    "/v1/responsible": {"points": [YARD]},
+    "/v1/reports": YARD | {"channel": "hotline"},
+}
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Every documented method and path, its parameters filled in."""
     return [
-        (method.upper(), re.sub(r"\{\w+\}", "x", path))
+        (method.upper(), re.sub(r"\{\w+\}", "x", path.replace("{report_id}", REPORT_ID)))
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     ]
@@ -37,8 +42,9 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 def call(client: TestClient, method: str, path: str) -> Response:
     params = YARD if path == "/v1/responsible" and method == "GET" else {}
-    body = {"points": [YARD]} if method == "POST" else None
-    return client.request(method, path, params=params, json=body)
+    body = BODIES[path] if method == "POST" else None
+    headers = {"Idempotency-Key": "one"} if path == "/v1/reports" else {}
+    return client.request(method, path, params=params, json=body, headers=headers)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,8 @@ def test_the_contract_is_served(app: FastAPI) -> None:
     assert set(routes(app)) >= {
         ("GET", "/v1/responsible"),
         ("POST", "/v1/responsible"),
+        ("POST", "/v1/reports"),
+        ("GET", f"/v1/reports/{REPORT_ID}"),
         ("GET", "/v1/layers"),
         ("GET", "/v1/areas"),
         ("GET", "/v1/areas/x/x"),
@@ -212,7 +220,8 @@ def test_openapi_agrees_with_the_code(client: TestClient) -> None:
     for path, methods in paths.items():
         for method, operation in methods.items():
             responses = operation["responses"]
-            assert set(responses) == {"200", "default"}, (method, path)
+            made = {"201"} if (method, path) == ("post", "/v1/reports") else set()
+            assert set(responses) == {"200", "default"} | made, (method, path)
             problem = responses["default"]["content"]["application/problem+json"]["schema"]
             assert problem == {"$ref": "#/components/schemas/Problem"}
     one = paths["/v1/responsible"]["get"]
