@@ -13,6 +13,7 @@ from gridsvc.cli import (
     locate,
     locate_file,
     people,
+    reports,
     schemes,
     serve,
 )
@@ -35,6 +36,7 @@ for name, group in (
     ("scheme", schemes.app),
     ("areas", areas.app),
     ("people", people.app),
+    ("reports", reports.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

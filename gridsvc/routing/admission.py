@@ -83,8 +83,8 @@ def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: in
     """Judge every row of a batch and convert its point."""
     count = batch.num_rows
     reasons: Reasons = np.full(count, None, dtype=object)
-    raw_x = _numbers(batch.column(columns.lon))
-    raw_y = _numbers(batch.column(columns.lat))
+    raw_x = numbers(batch.column(columns.lon))
+    raw_y = numbers(batch.column(columns.lat))
     crs, crs_names = _crs(batch, columns, scheme, reasons)
     nowhere = [np.full(count, np.nan) for _ in range(4)]
     lon, lat, x, y = nowhere
@@ -94,7 +94,7 @@ def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: in
         lon[rows], lat[rows], x[rows], y[rows], reasons[rows] = _judge(
             raw_x[rows], raw_y[rows], parse_crs(name), scheme, storage
         )
-    at_us = _instants(batch, columns.at, scheme, now_us, reasons)
+    at_us = instants(batch, columns.at, scheme, now_us, reasons)
     category, categories = _categories(batch, columns.category)
     return Admitted(
         raw_x, raw_y, crs, crs_names, lon, lat, x, y, at_us, category, categories, reasons
@@ -166,20 +166,21 @@ def _categories(batch: pa.RecordBatch, name: str | None) -> tuple[Ints, list[str
 
 def _factorize(column: pa.Array) -> tuple[Ints, list[str]]:
     """Number the different texts of a column; empty ones are -1."""
-    texts = pc.utf8_trim_whitespace(_texts(column))
+    texts = pc.utf8_trim_whitespace(text_cells(column))
     texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
     coded = texts.dictionary_encode()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return codes, coded.dictionary.to_pylist()
 
 
-def _texts(column: pa.Array) -> pa.Array:
+def text_cells(column: pa.Array) -> pa.Array:
+    """Read a column as text."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column.cast(pa.string())
 
 
-def _numbers(column: pa.Array) -> Floats:
+def numbers(column: pa.Array) -> Floats:
     """Read a column of numbers or of their texts; NaN for what is none."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -191,7 +192,7 @@ def _numbers(column: pa.Array) -> Floats:
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _instants(
+def instants(
     batch: pa.RecordBatch, name: str | None, scheme: Scheme, now_us: int, reasons: Reasons
 ) -> Ints:
     """Read instants; those without an offset are in the city's own time, empty ones are now."""
@@ -209,7 +210,7 @@ def _instants(
             at_us = _from_local(pd.DatetimeIndex(at_us.view("M8[us]")), scheme)
         at_us[column.is_null().to_numpy(zero_copy_only=False)] = now_us
         return np.asarray(at_us, np.int64)
-    return _read_instants(_texts(column), scheme, now_us, reasons)
+    return _read_instants(text_cells(column), scheme, now_us, reasons)
 
 
 def _read_instants(column: pa.Array, scheme: Scheme, now_us: int, reasons: Reasons) -> Ints:

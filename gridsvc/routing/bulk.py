@@ -101,16 +101,16 @@ def locate_file(  # noqa: PLR0913  each names a column
     table = open_table(source)
     crs_column = crs if crs in table.schema.names else None
     columns = Columns(lon, lat, None if crs_column else crs, crs_column, category, at)
-    _require_columns(table, columns)
+    require_columns(table, columns.lon, columns.lat, columns.category, columns.at)
     city = City.load(engine)
     if crs_column is None:
         Door(city.scheme).crs(crs)  # a wrong name is told before any work
     router = BatchRouter(engine, city, columns, added=_added_schema(table, city.scheme))
     counts: Counter[str] = Counter()
-    guard = _DatumGuard()
+    guard = DatumGuard()
     schema = pa.schema([*table.schema, *router.added], metadata=table.schema.metadata)
     with write_table(target, schema, like=table) as writer, ThreadPoolExecutor(WORKERS) as pool:
-        for routed in _in_order(pool, router.route, table.batches(BATCH_ROWS)):
+        for routed in in_order(pool, router.route, table.batches(BATCH_ROWS)):
             writer.write(
                 pa.record_batch([*routed.source.columns, *routed.added], schema=schema),
                 lon=routed.asked.lon,
@@ -132,8 +132,13 @@ def locate_file(  # noqa: PLR0913  each names a column
     )
 
 
-def _require_columns(table: Table, columns: Columns) -> None:
-    for name in (columns.lon, columns.lat, columns.category, columns.at):
+def require_columns(table: Table, *names: str | None) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        TableError: with the columns there are.
+    """
+    for name in names:
         if name is not None and name not in table.schema.names:
             raise TableError(
                 table.path,
@@ -172,7 +177,7 @@ def _counts(asked: Admitted) -> Counter[str]:
     return counts
 
 
-def _in_order(
+def in_order(
     pool: ThreadPoolExecutor,
     work: Callable[[pa.RecordBatch], Routed],
     batches: Iterator[pa.RecordBatch],
@@ -195,7 +200,7 @@ def _in_order(
 
 
 @dataclass(slots=True)
-class _DatumGuard:
+class DatumGuard:
     """Keeps a sample of the points, by the CRS they were said to be in."""
 
     samples: dict[str, list[Floats]] = field(default_factory=dict)

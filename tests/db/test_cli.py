@@ -135,6 +135,7 @@ def test_contract_names_are_there() -> None:
         *("up", "down", "status", "scheme load", "areas import", "people import", "check"),
         *("publish", "withdraw", "rollback", "locate", "locate-file", "serve"),
         *("key create", "key list", "key revoke"),
+        *("reports import", "reports reroute"),
     }
 
 

@@ -1,0 +1,307 @@
+"""A file of past reports is answered and stored batch by batch, with no row dropped.
+
+Answers are those of `gridsvc.routing.bulk` and are kept as codes: a year of whole Answers would
+repeat the same names a million times.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from gridsvc.crs import Floats
+from gridsvc.db import sql
+from gridsvc.errors import ImportRefused
+from gridsvc.reports.terms import Channel, Mark
+from gridsvc.routing import admission, batches
+from gridsvc.routing.admission import Ints, Reasons
+from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, City, Routed
+from gridsvc.routing.bulk import BATCH_ROWS, WORKERS, DatumGuard, in_order, require_columns
+from gridsvc.routing.router import Door
+from gridsvc.routing.tables import open_table
+
+_MARKS = {
+    batches.OUTSIDE: Mark.OUTSIDE,
+    batches.TOO_EARLY: Mark.TOO_EARLY,
+    batches.UNKNOWN_CATEGORY: Mark.UNKNOWN_CATEGORY,
+    admission.DEFAULT_POINT: Mark.DEFAULT_POINT,
+    admission.BAD_TIME: Mark.BAD_TIME,
+    admission.BAD_CRS: Mark.BAD_COORDINATES,
+    admission.BAD: Mark.BAD_COORDINATES,
+    admission.SWAPPED: Mark.BAD_COORDINATES,
+}
+"""By the beginning of a row's reason."""
+
+NO_TIME = f"{admission.BAD_TIME}: empty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryColumns:
+    """Which column holds what.
+
+    Attributes:
+        id: The file's own name for a report, never empty.
+        lon: Longitude or easting.
+        lat: Latitude or northing.
+        opened: When it came in; without an offset in the city's time.
+        closed: When it was done with.
+        category: Class code.
+        status: In the file's words.
+        channel: How it came, one of `Channel`.
+        accuracy: Metres.
+        crs: A CRS that the scheme accepts, or the column that names one a row; None is the
+            scheme's first.
+    """
+
+    id: str
+    lon: str
+    lat: str
+    opened: str
+    closed: str | None = None
+    category: str | None = None
+    status: str | None = None
+    channel: str | None = None
+    accuracy: str | None = None
+    crs: str | None = None
+
+
+@dataclass(slots=True)
+class HistoryReport:
+    """What became of a file.
+
+    Attributes:
+        source: Whose reports they are.
+        rows: All rows.
+        stored: Reports by mark.
+        repeated: Rows whose id the source told before, in this file or an earlier one.
+        unknown_channels: Rows by a channel that there is not; stored without.
+        bad_closed: Rows whose end cannot be read; stored without.
+        revision: The newest one that answered.
+        datum_message: Set when the points fit the city markedly better in another CRS.
+    """
+
+    source: str
+    rows: int = 0
+    stored: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    unknown_channels: int = 0
+    bad_closed: int = 0
+    revision: int = 0
+    datum_message: str | None = None
+
+
+def import_history(  # noqa: PLR0913  two ways into the database, a file and how to take it
+    session: Session,
+    engine: Engine,
+    file: Path,
+    columns: HistoryColumns,
+    *,
+    source: str = "history",
+    progress: Callable[[int], None] | None = None,
+) -> HistoryReport:
+    """Store every row of a file as a report, answered as of the time it came in.
+
+    A file may be imported again: what the source told before stays as it is.
+
+    Args:
+        session: Writes; its caller commits, so a file is stored whole or not at all.
+        engine: Reads, and makes temporary tables.
+        file: CSV, Parquet or GeoParquet.
+        columns: Which column holds what.
+        source: Whose ids the file's are.
+        progress: Told the number of rows each time some are stored.
+
+    Raises:
+        TableError: the file cannot be read or lacks a column.
+        ImportRefused: a row has no id.
+        UnknownCrs: `crs` is neither a column nor the name of a CRS.
+        CrsNotAccepted: the scheme does not take it.
+        NothingLoaded: the database has no scheme.
+        NothingPublished: no revision answers yet.
+    """
+    table = open_table(file)
+    crs_column = columns.crs if columns.crs in table.schema.names else None
+    asked = admission.Columns(
+        columns.lon,
+        columns.lat,
+        None if crs_column else columns.crs,
+        crs_column,
+        columns.category,
+        columns.opened,
+    )
+    require_columns(
+        table,
+        *(columns.id, columns.lon, columns.lat, columns.opened, columns.closed),
+        *(columns.category, columns.status, columns.channel, columns.accuracy),
+    )
+    city = City.load(engine)
+    if crs_column is None:
+        Door(city.scheme).crs(columns.crs)  # a wrong name is told before any work
+    router = BatchRouter(engine, city, asked, added=pa.schema([]))
+    report = HistoryReport(source, revision=int(city.revisions[-1]))
+    guard = DatumGuard()
+    parameters = {
+        "source": source,
+        "srid": city.srid,
+        "layers": [layer.code for layer in city.scheme.layers],
+    }
+    session.execute(sql("gridsvc.reports", "incoming"))
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for routed in in_order(pool, router.route, table.batches(BATCH_ROWS)):
+            guard.notice(routed.asked)
+            _copy(session, _incoming(routed, columns, city, report, file))
+            stored = {
+                str(row.mark): int(row.reports)
+                for row in session.execute(sql("gridsvc.reports", "keep_incoming"), parameters)
+            }
+            session.execute(text("TRUNCATE incoming"))
+            count = routed.source.num_rows
+            report.rows += count
+            report.stored.update(stored)
+            report.repeated += count - sum(stored.values())
+            if progress:
+                progress(count)
+    session.execute(text("DROP TABLE incoming"))
+    report.datum_message = guard.message(engine, city)
+    return report
+
+
+def _copy(session: Session, rows: pa.RecordBatch) -> None:
+    """Send a batch as one CSV, which leaves a null empty and quotes every text."""
+    stream = io.BytesIO()
+    pa.csv.write_csv(rows, stream, pa.csv.WriteOptions(include_header=False))
+    raw: Any = session.connection().connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101  the driver that db.py names
+    statement = f"COPY incoming ({', '.join(rows.schema.names)}) FROM STDIN (FORMAT csv)"
+    with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(stream.getbuffer())
+
+
+def _incoming(
+    routed: Routed, columns: HistoryColumns, city: City, report: HistoryReport, file: Path
+) -> pa.RecordBatch:
+    """Shape a batch as the table `incoming` wants it."""
+    batch, asked = routed.source, routed.asked
+    count = batch.num_rows
+    ids = _texts(batch, columns.id)
+    if ids.null_count:
+        row = report.rows + pc.index(ids.is_null(), True).as_py() + 1
+        raise ImportRefused(
+            file.name,
+            f"row {row} has no {columns.id}",
+            remedy="Give every row an id, by which it is known when the file comes again",
+        )
+    no_time = _is_empty(batch, columns.opened)
+    reasons = asked.reasons.copy()
+    reasons[no_time] = NO_TIME
+    marks, kinds = _marks(reasons)
+    bad_time = kinds == Mark.BAD_TIME
+    closed, bad_closed = _closed(batch, columns.closed, city)
+    report.bad_closed += bad_closed
+    channel = _texts(batch, columns.channel)
+    known = pc.is_in(channel, pa.array([str(one) for one in Channel]))
+    report.unknown_channels += pc.sum(pc.and_(pc.invert(known), channel.is_valid())).as_py() or 0
+    # The revision in force at each row's time.
+    index = np.searchsorted(city.effective_us, asked.at_us, side="right") - 1
+    layers = len(city.scheme.layers)
+    codes, parties = routed.added[:layers], routed.added[layers : layers + len(PARTY_COLUMNS)]
+    crs = pa.array(asked.crs_names, pa.string()).take(pa.array(asked.crs, mask=asked.crs < 0))
+    if columns.crs in batch.schema.names:
+        crs = pc.coalesce(crs, _texts(batch, columns.crs))
+    return pa.record_batch(
+        {
+            "source_id": ids,
+            "channel": pc.if_else(known, channel, pa.scalar(None, pa.string())),
+            "x": _finite(asked.raw_x),
+            "y": _finite(asked.raw_y),
+            "crs": crs,
+            "lon": _finite(asked.lon, asked.lat),
+            "lat": _finite(asked.lat, asked.lon),
+            "stored_x": _finite(asked.x, asked.y),
+            "stored_y": _finite(asked.y, asked.x),
+            "accuracy_m": _finite(admission.numbers(batch.column(columns.accuracy)))
+            if columns.accuracy
+            else pa.nulls(count, pa.float64()),
+            "category": _texts(batch, columns.category),
+            "received_at": _instants(asked.at_us, bad_time),
+            "closed_at": closed,
+            "status": _texts(batch, columns.status),
+            "mark": marks,
+            "reason": pa.array(reasons, pa.string()),
+            "revision": pa.array(city.revisions[index], mask=reasons != None),  # noqa: E711
+            "areas": _array_literals(codes, count),
+            **dict(zip(PARTY_COLUMNS, parties, strict=True)),
+            "edge_m": routed.added[layers + len(PARTY_COLUMNS)],
+        }
+    )
+
+
+def _marks(reasons: Reasons) -> tuple[pa.Array, Reasons]:
+    """Tell the mark of each row, and the same as an array of NumPy's."""
+    numbers, spelled = pd.factorize(reasons)  # a batch has few different reasons; -1 is none
+    names = [_mark(reason).value for reason in spelled]
+    kinds = np.array([*names, Mark.ROUTED.value], dtype=object)[numbers]
+    return pa.array(kinds, pa.string()), kinds
+
+
+def _mark(reason: str) -> Mark:
+    return next(mark for beginning, mark in _MARKS.items() if reason.startswith(beginning))
+
+
+def _texts(batch: pa.RecordBatch, name: str | None) -> pa.Array:
+    """Read a column as text; what is empty is null."""
+    if name is None:
+        return pa.nulls(batch.num_rows, pa.string())
+    # PostgreSQL's text holds every character but NUL.
+    cells = pc.replace_substring(admission.text_cells(batch.column(name)), "\0", "")
+    cells = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def _is_empty(batch: pa.RecordBatch, name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.asarray(_texts(batch, name).is_null().to_numpy(zero_copy_only=False), bool)
+
+
+def _closed(batch: pa.RecordBatch, name: str | None, city: City) -> tuple[pa.Array, int]:
+    if name is None:
+        return pa.nulls(batch.num_rows, pa.timestamp("us", "UTC")), 0
+    unread: Reasons = np.full(batch.num_rows, None, dtype=object)
+    at_us = admission.instants(batch, name, city.scheme, 0, unread)
+    bad = unread != None  # noqa: E711  elementwise
+    return _instants(at_us, bad | _is_empty(batch, name)), int(bad.sum())
+
+
+def _instants(at_us: Ints, missing: Any) -> pa.Array:  # noqa: ANN401  a mask
+    return pa.array(at_us, pa.int64(), mask=missing).cast(pa.timestamp("us", "UTC"))
+
+
+def _finite(values: Floats, *others: Floats) -> pa.Array:
+    """Leave out what is no number, or whose other half is none."""
+    bad = ~np.isfinite(values)
+    for other in others:
+        bad |= ~np.isfinite(other)
+    return pa.array(values, pa.float64(), mask=bad)
+
+
+def _array_literals(codes: list[pa.Array], count: int) -> pa.Array:
+    """Write each row's area codes as a PostgreSQL array."""
+    if not codes:
+        return pa.array(["{}"] * count, pa.string())
+    cells = []
+    for column in codes:
+        escaped = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
+        quoted = pc.binary_join_element_wise('"', escaped, '"', "")
+        cells.append(quoted.fill_null("NULL"))
+    return pc.binary_join_element_wise("{", pc.binary_join_element_wise(*cells, ","), "}", "")
