@@ -139,10 +139,11 @@ def reroute(
     ],
     json: Json = False,
 ) -> None:
-    """Ask again who is responsible for each report, now, after boundaries or people changed.
+    """Ask again who is responsible for each report, after boundaries or people changed.
 
-    Where the areas and parties differ from the report's last answer, the new answer is added; the
-    earlier ones stay.
+    Each is asked as of its own hour of the week, the next time that it comes round, so that shifts
+    alone change nothing. Where areas or parties differ from the report's last answer, the new
+    answer is added; the earlier ones stay.
     """
     with open_session() as session, progress("Rerouting") as tick:
         since_at = instant(since, current_scheme(session).zone)

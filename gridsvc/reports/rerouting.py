@@ -1,17 +1,21 @@
 """Reports are asked again on the newest state, and a new answer stands beside the old ones.
 
-An answer as of the report's own time would never change: that is what the service said then.
+An answer as of the report's own time would never change: that is what the service said then. An
+answer as of now would change with every shift. So each is asked as of its own hour of the week,
+the next time that it comes round.
 """
 
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.reports.intake import judge
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause
@@ -40,7 +44,7 @@ class Rerouted:
 def reroute(
     session: Session, *, since: datetime, progress: Callable[[int], None] | None = None
 ) -> Rerouted:
-    """Ask again, as of now, every report received since an instant.
+    """Ask again every report received since an instant, as of the next time its hour comes.
 
     Where areas and people are the same as in the report's last answer, nothing is stored.
 
@@ -56,12 +60,13 @@ def reroute(
     # Two at once would both see the same last answers.
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     now = datetime.now(UTC)
+    zone = current_scheme(session).zone
     done = Rerouted()
     after: uuid.UUID | None = None
     while reports := _chunk(session, since, after):
         last = _last_answers(session, [report.id for report in reports])
         done.revision, answers = answer_many(
-            session, [_question(report, now) for report in reports]
+            session, [_question(report, now, zone) for report in reports]
         )
         for report, told in zip(reports, answers, strict=True):
             given, before = judge(told), last[report.id]
@@ -119,12 +124,24 @@ def _last_answers(session: Session, ids: list[uuid.UUID]) -> dict[uuid.UUID, Rep
     return {row.report_id: row for row in rows}
 
 
-def _question(report: Report, at: datetime) -> Question:
+def next_same_hour(at: datetime, *, now: datetime, zone: ZoneInfo) -> datetime:
+    """Give the first instant from now on at the local weekday and time of another."""
+    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    day = today + timedelta(days=(local.weekday() - today.weekday()) % 7)
+    found = datetime.combine(day, local.time(), zone)
+    if found < now:
+        found = datetime.combine(day + timedelta(days=7), local.time(), zone)
+    return found.astimezone(UTC)
+
+
+def _question(report: Report, now: datetime, zone: ZoneInfo) -> Question:
+    received_at = report.received_at
+    assert received_at is not None  # noqa: S101  the reports were chosen by it
     return Question(
         x=float("nan") if report.x is None else report.x,
         y=float("nan") if report.y is None else report.y,
         crs=report.crs,
-        at=at,
+        at=next_same_hour(received_at, now=now, zone=zone),
         category=report.category,
         accuracy_m=report.accuracy_m,
     )

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -14,13 +15,18 @@ from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from gridsvc.api.app import create_app
-from gridsvc.api.reports import Report
+from gridsvc.api.reports import CodedAnswer, Report
+from gridsvc.api.responsible import Answer
 from gridsvc.db import create_engine
+from gridsvc.grids.changesets import publish
 from gridsvc.grids.keys import create_key
+from gridsvc.reports.history import HistoryColumns, import_history
+from gridsvc.reports.rerouting import reroute
 from gridsvc.settings import Settings
 from tests import small_city
 from tests.api.shapes import assert_problem
 from tests.db_fixtures import MakeDatabase
+from tests.factories import box, new_change_set, propose_area
 from tests.small_city import OUTSIDE, SHOPS, YARD
 
 Filing = Callable[..., Response]
@@ -192,6 +198,40 @@ def test_what_is_not_committed_is_not_confirmed(make_database: MakeDatabase) -> 
     assert_problem(response, 500, "internal-error")
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT FROM gridsvc.report").fetchall() == []
+
+
+def test_an_imported_report_is_given_with_all_its_answers(
+    desk: TestClient, town: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "past.csv"
+    file.write_text(
+        f"id,x,y,at\npast,{YARD['lon']},{YARD['lat']},2026-03-02T10:00\nlost,,,2026-03-02\n"
+    )
+    engine = create_engine(town)
+    with Session(engine) as session, session.begin():
+        columns = HistoryColumns(id="id", lon="x", lat="y", opened="at")
+        import_history(session, engine, file, columns)
+    with Session(engine) as session, session.begin():
+        change_set = new_change_set(session)
+        propose_area(session, change_set, "courtyard", "C/0", box(150, 150, 250, 250))
+        publish(session, change_set)
+    with Session(engine) as session, session.begin():
+        reroute(session, since=small_city.FOUNDED_AT)
+    engine.dispose()
+    with psycopg.connect(town) as connection:
+        ids = connection.execute(
+            "SELECT id FROM gridsvc.report WHERE source = 'history' ORDER BY source_id DESC"
+        ).fetchall()
+    past, lost = (desk.get(f"/v1/reports/{report_id}") for (report_id,) in ids)
+    told = Report.model_validate_json(past.content)
+    assert isinstance(told.answer, Answer)
+    assert told.answer.areas["courtyard"].code == "C/0"
+    (first,) = told.earlier
+    assert isinstance(first.answer, CodedAnswer)
+    assert first.answer.areas["courtyard"] == "C/1"
+    assert (first.revision, told.revision) == (1, 2)
+    nowhere = Report.model_validate_json(lost.content)
+    assert (nowhere.mark, nowhere.point, nowhere.input.x) == ("bad_coordinates", None, None)
 
 
 def test_scopes_and_keys_part_callers(town: str) -> None:

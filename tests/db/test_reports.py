@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -30,7 +31,7 @@ from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.history import HistoryColumns, HistoryReport, import_history
 from gridsvc.reports.intake import Draft, FiledReport, file_report, find_report
 from gridsvc.reports.models import Report, ReportAnswer
-from gridsvc.reports.rerouting import codes, reroute
+from gridsvc.reports.rerouting import codes, next_same_hour, reroute
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing.router import Question, answer
 from tests import small_city
@@ -414,6 +415,36 @@ def test_rerouting_keeps_the_old_answer_and_adds_the_new(own: Engine, tmp_path: 
             given = find_report(session, str(report_id)).answers
             assert [(codes(one.answer) or {})["responsible"] for one in given] == ["P1", "P2"]
         assert len(find_report(session, str(outside)).answers) == 1
+
+
+def test_shifts_alone_reroute_nothing(own: Engine, tmp_path: Path) -> None:
+    # An assistant of the street works on weekdays from 08:00 to 20:00.
+    hours = {"monday": "2026-03-02T10:00", "night": "2026-03-03T21:00", "sunday": "2026-03-01"}
+    take(own, csv(tmp_path / "week.csv", *(yard(name, at=at) for name, at in hours.items())))
+    given = rows(own)["answer"].to_dict()
+    assistants = {name: told["enforcement_assistant"] for name, told in given.items()}
+    assert assistants == {"monday": "P3", "night": None, "sunday": None}
+    with Session(own) as session, session.begin():
+        done = reroute(session, since=datetime(2026, 1, 1, tzinfo=UTC))
+    assert (done.asked, done.changed) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "expected"),
+    [
+        ("2026-03-02T10:00", "2026-11-22T12:00", "2026-11-23T10:00"),
+        ("2026-03-02T10:00", "2026-11-23T10:00", "2026-11-23T10:00"),
+        ("2026-03-02T10:00", "2026-11-23T10:01", "2026-11-30T10:00"),
+        ("2026-03-01T00:00", "2026-11-23T00:00", "2026-11-29T00:00"),
+    ],
+)
+def test_the_next_same_hour_of_the_week(at: str, now: str, expected: str) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+
+    def local(text: str) -> datetime:
+        return datetime.fromisoformat(text).replace(tzinfo=zone)
+
+    assert next_same_hour(local(at), now=local(now), zone=zone) == local(expected)
 
 
 # The command line
