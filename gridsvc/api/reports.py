@@ -155,8 +155,8 @@ def file(
     point, of an unknown category or with impossible coordinates is stored too; `mark` and
     `reason` say so.
 
-    200: the same call again, at any time after: the report as it was filed. So a call whose answer
-    was lost can be repeated safely. 409 `idempotency-key-reused`: the key came with another body.
+    200: the same call again, at any time after: the report that was filed, as `GET` gives it now.
+    So a call whose answer was lost can be repeated safely. 409 `idempotency-key-reused`: the key came with another body.
     """
     filed = file_report(
         session, report.draft(), idempotency_key=idempotency_key, caller=caller.name
