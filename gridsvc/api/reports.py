@@ -156,7 +156,8 @@ def file(
     `reason` say so.
 
     200: the same call again, at any time after: the report that was filed, as `GET` gives it now.
-    So a call whose answer was lost can be repeated safely. 409 `idempotency-key-reused`: the key came with another body.
+    So a call whose answer was lost can be repeated safely. 409 `idempotency-key-reused`: the key
+    came with another body.
     """
     filed = file_report(
         session, report.draft(), idempotency_key=idempotency_key, caller=caller.name
