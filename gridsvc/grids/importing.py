@@ -276,7 +276,7 @@ class _Rows:
         for n in _numbers(lost):
             words = f"{self.label(n)} has coordinates that do not exist in {self.file.crs}"
             self.find(FindingKind.OUTSIDE_EXTENT, n, words)
-        self.geometries, self.crs = projected, self.scheme.storage_crs
+        self.geometries, self.crs = projected, parse_crs(self.scheme.storage_crs)
         self.keep(~lost)
         return raw_valid[~lost]
 
@@ -421,7 +421,7 @@ class _Rows:
             size = float(area_m2) if area_m2 > 0 else None
             self.find(kind, n, message(n), place=place, area_m2=size)
 
-    def find(
+    def find(  # noqa: PLR0913 -- the fields of a finding
         self,
         kind: FindingKind,
         n: int | None,
