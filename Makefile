@@ -26,11 +26,13 @@ demo: setup  ## load the demo city and serve it on PORT (8000)
 test: setup-test  ## run every test, the database's included
 	$(BIN)/pytest --require-db $(SHARED) -n 2 --dist loadfile
 
-check: setup  ## format, lint, types, layers
+check: setup  ## format, lint, types, layers, containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 # The lock names no index: pip asks whichever one the machine is set up for.
 lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
