@@ -8,7 +8,6 @@
     ├── SchemeError
     ├── CategoriesError
     ├── WeekHoursError
-    ├── UnitGridCodeError
     ├── SchemeChangeRefused
     ├── NothingLoaded
     ├── ChangeSetError
@@ -223,23 +222,6 @@ class WeekHoursError(GridsvcError):
         super().__init__(f"«{piece}» in the hours of the week {fault}", remedy=remedy)
         self.piece = piece
         self.fault = fault
-
-
-class UnitGridCodeError(GridsvcError):
-    """A unit grid code is not 6+3+3+3 digits.
-
-    Attributes:
-        code: The code as given.
-        faults: What is wrong, one phrase per fault.
-    """
-
-    def __init__(self, code: str, faults: tuple[str, ...]) -> None:
-        super().__init__(
-            f"The unit grid code {code!r} {'; it '.join(faults)}",
-            remedy="Give 15 digits: district 6, street 3, community 3, unit 3",
-        )
-        self.code = code
-        self.faults = faults
 
 
 class SchemeChangeRefused(GridsvcError):

@@ -345,20 +345,6 @@ class Scheme(_Model):
         by_prefix = {item.category or "": item for item in self.ladders if item.duty is duty}
         return by_prefix[longest_prefix(category or "", by_prefix) or ""]
 
-    def finding_severity(self, layer_code: str, kind: FindingKind) -> Severity:
-        """Say whether a finding stops a publish.
-
-        Args:
-            layer_code: Code of one of the scheme's layers.
-            kind: A finding about areas; `vacancy` is the people's, whatever the layer.
-
-        Raises:
-            KeyError: no layer bears this code.
-        """
-        if kind in PEOPLE_FINDINGS:
-            return self.people.severity(kind)
-        return {layer.code: layer for layer in self.layers}[layer_code].severity(kind)
-
 
 def read_scheme(path: Path) -> Scheme:
     """Read a scheme and the categories it names.
