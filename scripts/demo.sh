@@ -46,7 +46,7 @@ answers
 
 "$gridsvc" serve --host 127.0.0.1 --port "$PORT" &
 server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; exit 0' INT TERM
+trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; exit 0' INT TERM
 trap 'kill "$server" 2>/dev/null || true' EXIT
 until .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
     "$url/readyz" 2>/dev/null; do
