@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import shapely
+from geoalchemy2.shape import from_shape
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, delete, func, select, text
@@ -163,6 +164,8 @@ def _record(session: Session, rows: "_Rows", change_set: models.ChangeSet) -> No
             kind=finding.kind.value,
             code=finding.code,
             message=finding.message,
+            area_m2=finding.area_m2,
+            place=None if finding.place is None else from_shape(finding.place, srid=4326),
         )
         for finding in rows.report.findings
         if finding.stops
