@@ -225,7 +225,7 @@ def _answers(
         answers[n] = (
             _problem(session, door, point, row["problem"])
             if "problem" in row
-            else _complete(point, row)
+            else _complete(door.scheme, point, row)
         )
     return [answers[n] for n in range(len(questions))]
 
@@ -241,10 +241,12 @@ def _admit(door: Door, question: Question) -> _Admitted:
     return _Admitted(question, lon, lat, crs, x, y)
 
 
-def _complete(point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
+def _complete(scheme: Scheme, point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
     """Add what only the door knows, and put the keys in the order that people read them."""
     question = point.question
+    areas = row["areas"]
     known = row | {
+        "areas": {layer.code: areas[layer.code] for layer in scheme.layers if layer.code in areas},
         "id": question.id,
         "point": {"lon": round(point.lon, 8), "lat": round(point.lat, 8)},
         "input": {
@@ -262,7 +264,9 @@ def _problem(session: Session, door: Door, point: _Admitted, problem: str) -> Gr
     at = point.question.at or datetime.now(UTC)
     if problem == "before-first-revision":
         first_at = session.scalar(text("SELECT min(effective_at) FROM gridsvc.revision"))
-        return BeforeFirstRevision(at=at, first_at=first_at) if first_at else NothingPublished()
+        if first_at is None:
+            return NothingPublished()
+        return BeforeFirstRevision(at=at, first_at=first_at.astimezone(at.tzinfo))
     if problem == "unknown-category":
         category = point.question.category or ""
         codes = [known.code for known in door.scheme.categories]
