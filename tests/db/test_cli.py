@@ -203,7 +203,14 @@ def test_unreachable_server_is_named_without_its_password(
         assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("url", ["nonsense s3cret", "postgresql://me:s3cret@host:port/name"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense s3cret",
+        "postgresql://me:s3cret@host:port/name",
+        "mysql://me:s3cret@host:3306/name",
+    ],
+)
 def test_unreadable_url_is_refused_without_repeating_it(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
@@ -672,6 +679,9 @@ def test_locate_file_keeps_rows_and_adds_columns(cli: Cli, tmp_path: Path) -> No
     assert routed["responsible"].fillna("").tolist() == ["P1", "", "", "", "", "P1"]
     assert routed["courtyard"][0] == "C/1"
     assert "6 " in cli(*args).stdout
+    again = cli("locate-file", target, tmp_path / "again.csv", "--lon", "x", "--lat", "y").stdout
+    assert "gridsvc_reason says why" in again
+    assert "gridsvc_street" in again
 
     refused = cli("locate-file", source, target, "--lon", "lon", "--lat", "y")
     assert refused.exit_code == 1
