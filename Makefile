@@ -42,8 +42,13 @@ lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
 bench: setup-test  ## measure; prints, never fails on a slow machine
 	$(BIN)/pytest --require-db $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
 
-clean:  ## stop the embedded database and remove it with all that was installed or built
-	@if [ -x $(BIN)/gridsvc ]; then $(BIN)/gridsvc down; fi
-	@if [ -L .gridsvc/postgres ]; then rm -rf "$$(readlink -f .gridsvc/postgres)"; fi
-	rm -rf .venv .gridsvc build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+clean:  ## stop the embedded databases and remove them with all that was installed or built
+	@for home in .gridsvc*; do \
+	    [ -d "$$home" ] || continue; \
+	    if [ -x $(BIN)/gridsvc ]; then \
+	        env -u GRIDSVC_DATABASE_URL GRIDSVC_HOME="$$home" $(BIN)/gridsvc down || exit 1; \
+	    fi; \
+	    if [ -L "$$home/postgres" ]; then rm -rf "$$(readlink -f "$$home/postgres")"; fi; \
+	done
+	rm -rf .venv .gridsvc* build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	    .hypothesis .import_linter_cache
