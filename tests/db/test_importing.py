@@ -181,7 +181,7 @@ def test_of_several_tables_one_must_be_named(town: Session, tmp_path: Path) -> N
         frame(TOWN).to_file(path, layer=layer)
     with pytest.raises(ImportRefused, match="it holds 2 tables with geometry: first, second"):
         bring(town, path)
-    with pytest.raises(ImportRefused, match="no table 'third'; it holds 2 .* first, second"):
+    with pytest.raises(ImportRefused, match=r"no table 'third'; it holds 2 .* first, second"):
         read_boundaries(path, default_crs="EPSG:4326", table="third")
     read = read_boundaries(path, default_crs="EPSG:4326", table="second")
     assert (len(read.frame), read.crs.name) == (2, STORAGE)
