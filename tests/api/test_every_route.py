@@ -106,6 +106,12 @@ def test_ready_names_the_revision(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"status": "ready", "revision": 1}
 
 
+def test_the_bare_address_leads_to_the_map(client: TestClient) -> None:
+    response = client.get("/")
+    assert response.url.path == "/maps/responsible"
+    assert response.status_code == 200
+
+
 def test_an_app_without_a_database_is_not_made() -> None:
     with pytest.raises(SettingsError, match="GRIDSVC_DATABASE_URL"):
         create_app(Settings(database_url=None))
