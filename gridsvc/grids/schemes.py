@@ -414,7 +414,7 @@ def _build(
     try:
         scheme = Scheme.model_validate(document)
     except ValidationError as error:
-        found += map(_model_fault, error.errors())
+        found += map(_model_fault, _causes(error))
     if scheme is None or found:
         problems = [
             SchemeProblem(_dotted(fault.key), line(fault.key), fault.message, fault.remedy)
@@ -449,6 +449,13 @@ _REMEDIES = {
     "string_pattern_mismatch": "Use small letters, digits and _, beginning with a letter",
     "too_short": "Give at least one",
 }
+
+
+def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
+    """Leave out that a list is too short where that is only for the faults of what it holds."""
+    faults = error.errors()
+    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in within]
 
 
 def _model_fault(error: Mapping[str, Any]) -> _Fault:

@@ -250,6 +250,13 @@ def test_all_problems_come_at_once_in_the_order_of_the_text(base: Path) -> None:
     assert told.count("\n  line ") == 4
 
 
+def test_a_list_whose_members_are_all_wrong_is_not_called_short(base: Path) -> None:
+    text = GOOD.replace('kind = "tiling"', 'kind = "tilling"')
+    text = text.replace('kind = "overlay"', 'kind = "overlap"')
+    keys = [problem.key for problem in problems(text, base)]
+    assert keys == ["layer[0].kind", "layer[1].kind", "layer[2].kind"]
+
+
 def test_a_parent_stands_before_its_children(base: Path) -> None:
     first, second = GOOD.index('[[layer]]\ncode = "district"'), GOOD.index('[[layer]]\ncode = "st')
     end = GOOD.index('[[layer]]\ncode = "b')
