@@ -36,6 +36,8 @@ Mask = NDArray[np.bool_]
 
 WGS84 = "EPSG:4326"
 MILLIMETRE_M = 0.001
+UNSEEN_M2 = 0.005
+"""A change of area that two decimals do not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Repair:
     area_after_m2: float
 
     def __str__(self) -> str:
-        change = self.area_after_m2 - self.area_before_m2
-        return f"{self.code}: {self.reason}; area {self.area_after_m2:.2f} m² ({change:+.2f} m²)"
+        change_m2 = self.area_after_m2 - self.area_before_m2
+        change = "as before" if abs(change_m2) < UNSEEN_M2 else f"{change_m2:+,.2f} m²"
+        return f"{self.code}: {self.reason}; area {self.area_after_m2:,.2f} m², {change}"
 
 
 @dataclass(slots=True)
