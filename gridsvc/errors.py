@@ -9,7 +9,6 @@
     ├── CategoriesError
     ├── WeekHoursError
     ├── LimitError
-    ├── UnitGridCodeError
     ├── SchemeChangeRefused
     ├── NothingLoaded
     ├── ChangeSetError
@@ -236,23 +235,6 @@ class LimitError(GridsvcError):
     def __init__(self, fault: str, *, remedy: str) -> None:
         super().__init__(fault, remedy=remedy)
         self.fault = fault
-
-
-class UnitGridCodeError(GridsvcError):
-    """A unit grid code is not 6+3+3+3 digits.
-
-    Attributes:
-        code: The code as given.
-        faults: What is wrong, one phrase per fault.
-    """
-
-    def __init__(self, code: str, faults: tuple[str, ...]) -> None:
-        super().__init__(
-            f"The unit grid code {code!r} {'; it '.join(faults)}",
-            remedy="Give 15 digits: district 6, street 3, community 3, unit 3",
-        )
-        self.code = code
-        self.faults = faults
 
 
 class SchemeChangeRefused(GridsvcError):

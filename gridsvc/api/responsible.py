@@ -131,10 +131,10 @@ class Step(_Told):
 
 
 class Edge(_Told):
-    """The nearest edge of the area that decided."""
+    """The nearest edge of the area that decided; all null where no rung's area covers the point."""
 
-    distance_m: float
-    of: AreaRef
+    distance_m: float | None
+    of: AreaRef | None
     """The area that decided."""
     across: AreaRef | None
     """Its neighbour there; null at the edge of the city."""

@@ -386,20 +386,6 @@ class Scheme(_Model):
         by_prefix = {item.category or "": item for item in self.ladders if item.duty is duty}
         return by_prefix[longest_prefix(category or "", by_prefix) or ""]
 
-    def finding_severity(self, layer_code: str, kind: FindingKind) -> Severity:
-        """Say whether a finding stops a publish.
-
-        Args:
-            layer_code: Code of one of the scheme's layers.
-            kind: A finding about areas; `vacancy` is the people's, whatever the layer.
-
-        Raises:
-            KeyError: no layer bears this code.
-        """
-        if kind in PEOPLE_FINDINGS:
-            return self.people.severity(kind)
-        return {layer.code: layer for layer in self.layers}[layer_code].severity(kind)
-
 
 def read_scheme(path: Path) -> Scheme:
     """Read a scheme and the categories it names.
@@ -469,7 +455,7 @@ def _build(
     try:
         scheme = Scheme.model_validate(document)
     except ValidationError as error:
-        found += map(_model_fault, error.errors())
+        found += map(_model_fault, _causes(error))
     if scheme is None or found:
         problems = [
             SchemeProblem(_dotted(fault.key), line(fault.key), fault.message, fault.remedy)
@@ -504,6 +490,13 @@ _REMEDIES = {
     "string_pattern_mismatch": "Use small letters, digits and _, beginning with a letter",
     "too_short": "Give at least one",
 }
+
+
+def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
+    """Leave out that a list is too short where that is only for the faults of what it holds."""
+    faults = error.errors()
+    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in within]
 
 
 def _model_fault(error: Mapping[str, Any]) -> _Fault:

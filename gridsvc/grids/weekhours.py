@@ -6,8 +6,6 @@ int4multirange. Pieces may overlap and may run over midnight and over the end of
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
@@ -100,17 +98,6 @@ def week_hours_from_range(stored: Multirange[int]) -> WeekHours:
         for span in stored
         if span.lower is not None and span.upper is not None
     )
-
-
-def minute_of_week(at: datetime, time_zone: ZoneInfo) -> int:
-    """Tell the minute of the local week, in [0, 10080), at an instant.
-
-    Args:
-        at: Timezone-aware instant.
-        time_zone: The city's.
-    """
-    local = at.astimezone(time_zone)
-    return local.weekday() * DAY_MIN + local.hour * 60 + local.minute
 
 
 def covers_minute(hours: WeekHours, minute: int) -> bool:

@@ -131,13 +131,15 @@ def test_the_longest_category_of_a_ladder_wins(base: Path) -> None:
 
 def test_findings_stop_or_report(base: Path) -> None:
     scheme = parse_scheme(GOOD, source="town.toml", base=base)
-    assert scheme.finding_severity("street", FindingKind.GAP) is Severity.REPORT
-    assert scheme.finding_severity("street", FindingKind.NARROW) is Severity.STOP
-    assert scheme.finding_severity("district", FindingKind.GAP) is Severity.STOP
-    assert scheme.finding_severity("district", FindingKind.EMPTY_NAME) is Severity.REPORT
-    assert scheme.finding_severity("district", FindingKind.VACANCY) is Severity.REPORT
-    with pytest.raises(KeyError):
-        scheme.finding_severity("quarter", FindingKind.GAP)
+    district, street = scheme.layer("district"), scheme.layer("street")
+    assert district is not None
+    assert street is not None
+    assert street.severity(FindingKind.GAP) is Severity.REPORT
+    assert street.severity(FindingKind.NARROW) is Severity.STOP
+    assert district.severity(FindingKind.GAP) is Severity.STOP
+    assert district.severity(FindingKind.EMPTY_NAME) is Severity.REPORT
+    assert scheme.people.severity(FindingKind.VACANCY) is Severity.REPORT
+    assert scheme.layer("quarter") is None
 
 
 def test_a_stored_scheme_is_the_same_and_needs_no_file(base: Path) -> None:
@@ -276,6 +278,13 @@ def test_all_problems_come_at_once_in_the_order_of_the_text(base: Path) -> None:
     assert told.count("\n  line ") == 4
 
 
+def test_a_list_whose_members_are_all_wrong_is_not_called_short(base: Path) -> None:
+    text = GOOD.replace('kind = "tiling"', 'kind = "tilling"')
+    text = text.replace('kind = "overlay"', 'kind = "overlap"')
+    keys = [problem.key for problem in problems(text, base)]
+    assert keys == ["layer[0].kind", "layer[1].kind", "layer[2].kind"]
+
+
 def test_a_parent_stands_before_its_children(base: Path) -> None:
     first, second = GOOD.index('[[layer]]\ncode = "district"'), GOOD.index('[[layer]]\ncode = "st')
     end = GOOD.index('[[layer]]\ncode = "b')
@@ -399,9 +408,11 @@ def test_boston_reports_what_its_layers_are_known_for() -> None:
         "police_district",
         "parcel",
     ]
+    precinct = scheme.layer("precinct")
+    assert precinct is not None
     for kind in (FindingKind.OVERLAP, FindingKind.GAP, FindingKind.SPILL):
-        assert scheme.finding_severity("precinct", kind) is Severity.REPORT
-    assert scheme.finding_severity("precinct", FindingKind.INVALID_RING) is Severity.STOP
+        assert precinct.severity(kind) is Severity.REPORT
+    assert precinct.severity(FindingKind.INVALID_RING) is Severity.STOP
 
 
 def test_boston_bodies_fill_every_last_rung() -> None:
