@@ -8,6 +8,7 @@
     ├── SchemeError
     ├── CategoriesError
     ├── WeekHoursError
+    ├── LimitError
     ├── SchemeChangeRefused
     ├── NothingLoaded
     ├── ChangeSetError
@@ -221,6 +222,18 @@ class WeekHoursError(GridsvcError):
     def __init__(self, piece: str, fault: str, *, remedy: str) -> None:
         super().__init__(f"«{piece}» in the hours of the week {fault}", remedy=remedy)
         self.piece = piece
+        self.fault = fault
+
+
+class LimitError(GridsvcError):
+    """A time limit cannot be read or kept.
+
+    Attributes:
+        fault: What is wrong with it.
+    """
+
+    def __init__(self, fault: str, *, remedy: str) -> None:
+        super().__init__(fault, remedy=remedy)
         self.fault = fault
 
 

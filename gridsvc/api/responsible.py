@@ -127,7 +127,7 @@ class Step(_Told):
     role: str | None
     area: AreaRef | None
     within: str
-    """ISO 8601 duration."""
+    """ISO 8601 duration of working time: P1D is a working day, PT4H four hours of work."""
 
 
 class Edge(_Told):

@@ -19,9 +19,9 @@ DAY_MIN = 24 * 60
 WEEK_MIN = 7 * DAY_MIN
 ALWAYS: WeekHours = ((0, WEEK_MIN),)
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_OF = (
-    {day: index for index, day in enumerate(_DAYS)}
+    {day: index for index, day in enumerate(DAYS)}
     | {f"周{day}": index for index, day in enumerate("一二三四五六日")}
     | {f"星期{day}": index for index, day in enumerate("一二三四五六日")}
     | {"周天": 6, "星期天": 6}
@@ -145,7 +145,7 @@ def _days(piece: str, text: str | None) -> Iterable[int]:
         for name in (first, last) if dash else (first,):
             if name.lower() not in _DAY_OF:
                 raise WeekHoursError(
-                    piece, f"has no such day as «{name}»", remedy=f"Use {', '.join(_DAYS)}"
+                    piece, f"has no such day as «{name}»", remedy=f"Use {', '.join(DAYS)}"
                 )
         start = _DAY_OF[first.lower()]
         length = (_DAY_OF[last.lower()] - start) % 7 if dash else 0
@@ -169,4 +169,4 @@ def _days_text(days: list[int]) -> str:
             runs[-1].append(day)
         else:
             runs.append([day])
-    return ",".join(_DAYS[run[0]] + (f"-{_DAYS[run[-1]]}" if len(run) > 1 else "") for run in runs)
+    return ",".join(DAYS[run[0]] + (f"-{DAYS[run[-1]]}" if len(run) > 1 else "") for run in runs)

@@ -592,6 +592,7 @@ def test_locate_for_people(cli: Cli) -> None:
         "院长",
         "100.0 m",
         "within 4 h",
+        "within 1 working day\n",
         "revision 1",
         "supervisor",
         "nobody",

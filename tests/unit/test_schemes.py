@@ -2,12 +2,13 @@
 
 import csv
 import json
-from datetime import timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from gridsvc.errors import SchemeError, SchemeProblem
+from gridsvc.grids.limits import Limit
 from gridsvc.grids.schemes import Scheme, parse_scheme, read_scheme
 from gridsvc.grids.terms import Duty, FindingKind, LayerKind, Severity
 from gridsvc.grids.toml_lines import KeyLines
@@ -109,7 +110,7 @@ def test_reads_a_scheme(base: Path) -> None:
     assert scheme.calendar.week_hours == parse_week_hours(
         "mon-fri 09:00-12:00; mon-fri 13:00-18:00"
     )
-    assert scheme.escalation[0].within == timedelta(hours=4)
+    assert scheme.escalation[0].within == Limit.parse("PT4H")
     assert [item.code for item in scheme.categories] == ["0101", "0201"]
     assert scheme.extent.covers(lon=116.40, lat=39.88)
     assert not scheme.extent.covers(lon=39.88, lat=116.40)
@@ -164,6 +165,29 @@ def test_without_a_calendar_the_city_always_works(base: Path) -> None:
     assert scheme.calendar.week_hours == ALWAYS
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"), [("P1D", "P1D"), ("PT24H", "PT24H"), ("PT90M", "PT1H30M")]
+)
+def test_a_limit_in_days_is_not_one_in_hours(told: str, kept: str, base: Path) -> None:
+    scheme = parse_scheme(GOOD.replace("PT4H", told), source="town.toml", base=base)
+    assert scheme.document()["escalation"][0]["within"] == kept
+    assert Scheme.from_document(scheme.document()) == scheme
+
+
+def test_a_make_up_workday_has_the_hours_of_a_working_day(base: Path) -> None:
+    hours = '["mon-thu 09:00-17:00", "fri 09:00-12:00", "sat 20:00-24:00"]'
+    text = GOOD.replace('["mon-fri 09:00-12:00", "mon-fri 13:00-18:00"]', hours)
+    scheme = parse_scheme(text, source="town.toml", base=base)
+    assert scheme.calendar.hours_of(date(2026, 10, 10)) == ((540, 1020), (1200, 1440))
+    like_friday = text.replace("[2026-10-10]", '[2026-10-10]\nworkdays_as = { 2026-10-10 = "fri" }')
+    scheme = parse_scheme(like_friday, source="town.toml", base=base)
+    assert scheme.calendar.hours_of(date(2026, 10, 10)) == ((540, 720), (1200, 1440))
+    assert scheme.calendar.hours_of(date(2026, 10, 9)) == ((540, 720),)
+    assert scheme.calendar.hours_of(date(2026, 10, 11)) == ()
+    assert scheme.calendar.hours_of(date(2026, 10, 1)) == ()
+    assert Scheme.from_document(json.loads(json.dumps(scheme.document()))) == scheme
+
+
 # (what stands in GOOD, what is put there, key, words of the message, words of the remedy)
 WRONG = [
     ('code = "street"', 'code = "district"', "layer[1].code", "code of layer[0] too", "own code"),
@@ -201,6 +225,10 @@ WRONG = [
     ('"PT4H"', '"4h"', "escalation[0].within", "no ISO 8601 duration", "PT4H"),
     ('"PT4H"', '"P1M"', "escalation[0].within", "no ISO 8601 duration", "PT4H"),
     ('"PT4H"', "4", "escalation[0].within", "no ISO 8601 duration", "PT4H"),
+    ("[2026-10-10]", '[2026-10-10]\nworkdays_as = { 2026-10-11 = "fri" }', "calendar", "2026-10-11, which is no workday", "Add it"),
+    ("[2026-10-10]", '[2026-10-10]\nworkdays_as = { 2026-10-10 = "sun" }', "calendar", "as sun, which has no hours", "working_hours"),
+    ('"PT4H"', '"P1W"', "escalation[0].within", "no ISO 8601 duration", "P5D"),
+    ('"PT4H"', '"P3661D"', "escalation[0].within", "longer than ten years", "Shorten"),
     ('"PT4H"', '"PT0S"', "escalation[0].within", "some time", "PT4H"),
     ('layer = "street"\nwithin', 'layer = "streets"\nwithin', "escalation[0].layer", "no layer 'streets'", "'street'"),
     ('parent = "street"', 'parrent = "street"', "layer[2].parrent", "no key called 'parrent'", "Did you mean 'parent'"),
