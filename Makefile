@@ -9,13 +9,16 @@ export PORT SCHEME
 SHARED := $(if $(wildcard ../shared/data),--require-shared)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test check lock bench clean
+.PHONY: help setup setup-dev setup-test demo test check lock bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup:  ## install what is missing: PostGIS, a Python environment
 	@scripts/setup.sh
+
+setup-dev:  ## the same, and what checks need
+	@scripts/setup.sh --dev
 
 setup-test:  ## the same, and a browser with a Chinese font for the tests
 	@scripts/setup.sh --test
@@ -26,22 +29,32 @@ demo: setup  ## load the demo city and serve it on PORT (8000)
 test: setup-test  ## run every test, the database's included
 	$(BIN)/pytest --require-db $(SHARED) -n 2 --dist loadfile
 
-check: setup  ## format, lint, types, layers
+check: setup-dev  ## format, lint, types, layers, containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-# The lock names no index: pip asks whichever one the machine is set up for.
+# The locks name no index: pip asks whichever one the machine is set up for. The second holds
+# what checks and tests use too; both are resolved together, so they agree on every version.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --custom-compile-command "make lock"
 lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	    --custom-compile-command "make lock" --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade --group dev --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 bench: setup-test  ## measure; prints, never fails on a slow machine
 	$(BIN)/pytest --require-db $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
 
-clean:  ## stop the embedded database and remove it with all that was installed or built
-	@if [ -x $(BIN)/gridsvc ]; then $(BIN)/gridsvc down; fi
-	@if [ -L .gridsvc/postgres ]; then rm -rf "$$(readlink -f .gridsvc/postgres)"; fi
-	rm -rf .venv .gridsvc build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+clean:  ## stop the embedded databases and remove them with all that was installed or built
+	@for home in .gridsvc*; do \
+	    [ -d "$$home" ] || continue; \
+	    if [ -x $(BIN)/gridsvc ]; then \
+	        env -u GRIDSVC_DATABASE_URL GRIDSVC_HOME="$$home" $(BIN)/gridsvc down || exit 1; \
+	    fi; \
+	    if [ -L "$$home/postgres" ]; then rm -rf "$$(readlink -f "$$home/postgres")"; fi; \
+	done
+	rm -rf .venv .gridsvc* build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	    .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from gridsvc.errors import DatabaseUnavailable
+from gridsvc.errors import DatabaseUnavailable, SettingsError
 
 SCHEMA = "gridsvc"
 
@@ -33,8 +33,23 @@ class Base(DeclarativeBase):
 
 
 def database_url(url: str) -> URL:
-    """`postgresql://…` as users write it, as SQLAlchemy wants it: psycopg 3."""
-    return make_url(url).set(drivername="postgresql+psycopg")
+    """`postgresql://…` as users write it, as SQLAlchemy wants it: psycopg 3.
+
+    Raises:
+        SettingsError: it names another kind of database.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise SettingsError(
+            f"GRIDSVC_DATABASE_URL begins with {parsed.drivername}://, which is no PostgreSQL",
+            remedy="Write postgresql://user:password@host:5432/name",
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def complaint(error: OperationalError) -> str:
+    """What the server or the system said, without the advice that follows it."""
+    return str(error.orig).strip().partition("\n")[0]
 
 
 def create_engine(
@@ -125,7 +140,7 @@ def require_postgis(engine: Engine) -> None:
             )
     except OperationalError as error:
         raise DatabaseUnavailable(
-            f"No PostgreSQL answers at {place}: {str(error.orig).strip()}",
+            f"No PostgreSQL answers at {place}: {complaint(error)}",
             remedy="Start it with `gridsvc up`, or name another in GRIDSVC_DATABASE_URL",
         ) from error
     found = re.match(r"(\d+)\.(\d+)", version or "")

@@ -8,7 +8,7 @@
     ├── SchemeError
     ├── CategoriesError
     ├── WeekHoursError
-    ├── UnitGridCodeError
+    ├── LimitError
     ├── SchemeChangeRefused
     ├── NothingLoaded
     ├── ChangeSetError
@@ -227,21 +227,16 @@ class WeekHoursError(GridsvcError):
         self.fault = fault
 
 
-class UnitGridCodeError(GridsvcError):
-    """A unit grid code is not 6+3+3+3 digits.
+class LimitError(GridsvcError):
+    """A time limit cannot be read or kept.
 
     Attributes:
-        code: The code as given.
-        faults: What is wrong, one phrase per fault.
+        fault: What is wrong with it.
     """
 
-    def __init__(self, code: str, faults: tuple[str, ...]) -> None:
-        super().__init__(
-            f"The unit grid code {code!r} {'; it '.join(faults)}",
-            remedy="Give 15 digits: district 6, street 3, community 3, unit 3",
-        )
-        self.code = code
-        self.faults = faults
+    def __init__(self, fault: str, *, remedy: str) -> None:
+        super().__init__(fault, remedy=remedy)
+        self.fault = fault
 
 
 class SchemeChangeRefused(GridsvcError):

@@ -35,7 +35,11 @@ with open(sys.argv[1], "rb") as file:
     done
     "$gridsvc" people import "data/people/$SCHEME.csv" --change-set demo
     # Nothing was saved where the city is there already: a load that stopped at the very end.
-    if "$gridsvc" status --json | grep -q '"demo"'; then "$gridsvc" publish demo; fi
+    if "$gridsvc" status --json | .venv/bin/python -c '
+import json, sys
+sys.exit("demo" not in json.load(sys.stdin)["open_change_sets"])'; then
+        "$gridsvc" publish demo
+    fi
     mkdir -p "$(dirname "$loaded")"
     echo "$mark" >"$loaded"
 fi
@@ -46,7 +50,7 @@ answers
 
 "$gridsvc" serve --host 127.0.0.1 --port "$PORT" &
 server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; exit 0' INT TERM
+trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; exit 0' INT TERM
 trap 'kill "$server" 2>/dev/null || true' EXIT
 until .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
     "$url/readyz" 2>/dev/null; do

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing and nothing else; a second run looks, finds all, and is done.
 #   scripts/setup.sh          PostgreSQL with PostGIS, a Python environment
+#   scripts/setup.sh --dev    also the packages that checks and tests use
 #   scripts/setup.sh --test   also Chromium and a Chinese font
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -75,14 +76,18 @@ if [ "${1:-}" = --test ]; then
     need has_chinese_font "A Chinese font, for the browser tests," fontconfig fonts-wqy-zenhei
 fi
 
+# The packages for development hold those that run the service, so they serve for both.
 stamp=.venv/.installed
-wanted=$(cat requirements.lock pyproject.toml | sha256sum)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+everything=$(cat requirements-dev.lock pyproject.toml | sha256sum)
+if [ -z "${1:-}" ]; then lock=requirements.lock; else lock=requirements-dev.lock; fi
+wanted=$(cat "$lock" pyproject.toml | sha256sum)
+installed=$(cat "$stamp" 2>/dev/null || true)
+if [ "$installed" != "$wanted" ] && [ "$installed" != "$everything" ]; then
     echo "setup: installing Python packages into .venv"
     [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
     # shellcheck disable=SC2015
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes \
-        -r requirements.lock &&
+        -r "$lock" &&
         .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -e . ||
         missing "A Python package (see above)" python3-venv
     echo "$wanted" >"$stamp"

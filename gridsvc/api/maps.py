@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -55,6 +55,12 @@ class CityFacts(BaseModel):
     """West, south, east, north: a generous box round the city, EPSG:4326, degrees."""
     roles: list[RoleTitle]
     categories: list[CategoryTitle]
+
+
+@router.get("/", include_in_schema=False)
+def front_page() -> RedirectResponse:
+    """Lead whoever opens the bare address to the map."""
+    return RedirectResponse("/maps/responsible")
 
 
 @router.get("/maps/responsible", include_in_schema=False)

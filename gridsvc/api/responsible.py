@@ -127,14 +127,14 @@ class Step(_Told):
     role: str | None
     area: AreaRef | None
     within: str
-    """ISO 8601 duration."""
+    """ISO 8601 duration of working time: P1D is a working day, PT4H four hours of work."""
 
 
 class Edge(_Told):
-    """The nearest edge of the area that decided."""
+    """The nearest edge of the area that decided; all null where no rung's area covers the point."""
 
-    distance_m: float
-    of: AreaRef
+    distance_m: float | None
+    of: AreaRef | None
     """The area that decided."""
     across: AreaRef | None
     """Its neighbour there; null at the edge of the city."""

@@ -8,7 +8,7 @@ from sqlalchemy import URL, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
-from gridsvc.db import create_engine
+from gridsvc.db import complaint, create_engine
 from gridsvc.embedded import Cluster
 from gridsvc.errors import DatabaseUnavailable, SettingsError
 from gridsvc.settings import Settings
@@ -93,7 +93,7 @@ def _require_migrated(engine: Engine) -> None:
             migrated = connection.scalar(text("SELECT to_regclass('gridsvc.scheme') IS NOT NULL"))
     except OperationalError as error:
         raise DatabaseUnavailable(
-            f"No PostgreSQL answers at {place(engine.url)}: {str(error.orig).strip()}",
+            f"No PostgreSQL answers at {place(engine.url)}: {complaint(error)}",
             remedy="Start it (`gridsvc up` for the embedded one), or correct GRIDSVC_DATABASE_URL",
         ) from None
     if not migrated:

@@ -144,8 +144,13 @@ def _share(probability: float) -> str:
     return "<1%" if 0 < probability < 0.01 else f"{probability:.0%}"  # noqa: PLR2004 -- a percent
 
 
-_UNITS = {"W": "wk", "D": "d", "H": "h", "M": "min", "S": "s"}
+_UNITS = {"H": "h", "M": "min", "S": "s"}
 
 
 def _duration(iso: str) -> str:
-    return " ".join(f"{number} {_UNITS[unit]}" for number, unit in re.findall(r"(\d+)(\w)", iso))
+    limit = re.findall(r"(\d+)(\w)", iso)
+    return " ".join(f"{number} {_UNITS.get(unit) or _days(number)}" for number, unit in limit)
+
+
+def _days(number: str) -> str:
+    return "working day" if number == "1" else "working days"

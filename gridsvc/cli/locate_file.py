@@ -89,6 +89,11 @@ def locate_file(  # noqa: PLR0913 -- the options of the command
     grid = table(*(name.replace("_", " ") for name in counts))
     grid.add_row(*(f"{told[name]:,}" for name in counts))
     console().print(grid)
+    *_, reason = summary.columns
+    if summary.routed < summary.rows:
+        say(f"The column {reason} says why a row has no answer.")
+    if renamed := [name for name in summary.columns if name.startswith(bulk.TAKEN_PREFIX)]:
+        say(f"Columns of these names were there already, so ours are {', '.join(renamed)}.")
     if summary.datum_message:
         say(summary.datum_message, style="yellow")
     say(f"Written to {target}, from revision {summary.revision}.")

@@ -99,7 +99,10 @@ class Proposal:
         stopped = (
             "1 finding stops a publish" if stops == 1 else f"{stops:,} findings stop a publish"
         )
-        mend = "mend the file, or let the scheme only report that kind of finding in the layer"
+        mend = (
+            "mend the file, import with --repair what it can mend, or let the scheme only report "
+            "that kind of finding in the layer"
+        )
         match end:
             case End.DRY_RUN if stops:
                 say(f"Dry run: nothing was changed. {stopped}: {mend}.", style="red")

@@ -107,7 +107,7 @@ def moment(session: Session, at: datetime | None = None) -> Moment:
     if newest is None:
         raise NothingPublished
     if revision is None:
-        raise BeforeFirstRevision(at=instant, first_at=first_at)
+        raise BeforeFirstRevision(at=instant, first_at=first_at.astimezone(instant.tzinfo))
     return Moment(at=instant, revision=revision, newest=revision == newest)
 
 

@@ -73,7 +73,7 @@ def _read_frame(path: Path, table: str | None) -> gpd.GeoDataFrame:
         if path.suffix in {".parquet", ".geoparquet"}:
             return gpd.read_parquet(path)
         place = _inside_zip(path) if path.suffix == ".zip" else path
-        table = table or _only_table(path, place)
+        table = _table(path, place, table)
         frame = pyogrio.read_dataframe(place, layer=table)
         if pyogrio.read_info(place, layer=table)["encoding"] == GUESSED_ENCODING:
             frame = _decoded(frame)
@@ -118,13 +118,16 @@ def _inside_zip(path: Path) -> str:
     return f"/vsizip/{path}/{shapefiles[0]}" if len(shapefiles) == 1 else f"/vsizip/{path}"
 
 
-def _only_table(path: Path, place: Path | str) -> str:
+def _table(path: Path, place: Path | str, wanted: str | None) -> str:
     tables = [str(name) for name, kind in pyogrio.list_layers(place) if kind is not None]
-    if len(tables) == 1:
+    if wanted in tables:
+        return wanted
+    if wanted is None and len(tables) == 1:
         return tables[0]
+    has_not = f"it has no table {wanted!r}; " if wanted else ""
     raise ImportRefused(
         path.name,
-        f"it holds {len(tables)} tables with geometry: {', '.join(tables)}",
+        f"{has_not}it holds {len(tables)} tables with geometry: {', '.join(tables)}",
         remedy="Name one with --table",
     )
 

@@ -1,9 +1,5 @@
 """A unit grid's code names what it lies in: district 6 digits, street 3, community 3, unit 3."""
 
-from dataclasses import dataclass
-
-from gridsvc.errors import UnitGridCodeError
-
 # The first two digits of GB/T 2260: the provinces, municipalities and regions.
 _PROVINCES = frozenset(
     str(region)
@@ -21,36 +17,6 @@ _PROVINCES = frozenset(
 _PARTS = (("street", 6, 9), ("community", 9, 12), ("unit", 12, 15))
 _LENGTH = 15
 _ENDS_AT = {6: "district", 9: "street", 12: "community"}
-
-
-@dataclass(frozen=True, slots=True)
-class UnitGridCode:
-    """A unit grid code that has been checked; each part carries the parts above it."""
-
-    text: str
-
-    def __post_init__(self) -> None:
-        faults = unit_grid_code_faults(self.text)
-        if faults:
-            raise UnitGridCodeError(self.text, faults)
-
-    @property
-    def district(self) -> str:
-        """6 digits."""
-        return self.text[:6]
-
-    @property
-    def street(self) -> str:
-        """9 digits."""
-        return self.text[:9]
-
-    @property
-    def community(self) -> str:
-        """12 digits."""
-        return self.text[:12]
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def unit_grid_code_faults(text: str) -> tuple[str, ...]:

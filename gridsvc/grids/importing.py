@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import shapely
+from geoalchemy2.shape import from_shape
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, delete, func, select, text
@@ -35,6 +36,8 @@ Mask = NDArray[np.bool_]
 
 WGS84 = "EPSG:4326"
 MILLIMETRE_M = 0.001
+UNSEEN_M2 = 0.005
+"""A change of area that two decimals do not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class Repair:
     area_after_m2: float
 
     def __str__(self) -> str:
-        change = self.area_after_m2 - self.area_before_m2
-        return f"{self.code}: {self.reason}; area {self.area_after_m2:.2f} m² ({change:+.2f} m²)"
+        change_m2 = self.area_after_m2 - self.area_before_m2
+        change = "as before" if abs(change_m2) < UNSEEN_M2 else f"{change_m2:+,.2f} m²"
+        return f"{self.code}: {self.reason}; area {self.area_after_m2:,.2f} m², {change}"
 
 
 @dataclass(slots=True)
@@ -163,6 +167,8 @@ def _record(session: Session, rows: "_Rows", change_set: models.ChangeSet) -> No
             kind=finding.kind.value,
             code=finding.code,
             message=finding.message,
+            area_m2=finding.area_m2,
+            place=None if finding.place is None else from_shape(finding.place, srid=4326),
         )
         for finding in rows.report.findings
         if finding.stops
@@ -276,7 +282,7 @@ class _Rows:
         for n in _numbers(lost):
             words = f"{self.label(n)} has coordinates that do not exist in {self.file.crs}"
             self.find(FindingKind.OUTSIDE_EXTENT, n, words)
-        self.geometries, self.crs = projected, self.scheme.storage_crs
+        self.geometries, self.crs = projected, parse_crs(self.scheme.storage_crs)
         self.keep(~lost)
         return raw_valid[~lost]
 
@@ -421,7 +427,7 @@ class _Rows:
             size = float(area_m2) if area_m2 > 0 else None
             self.find(kind, n, message(n), place=place, area_m2=size)
 
-    def find(
+    def find(  # noqa: PLR0913 -- the fields of a finding
         self,
         kind: FindingKind,
         n: int | None,

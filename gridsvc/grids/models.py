@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -307,6 +308,10 @@ class ImportFinding(Base):
     kind: Mapped[str] = mapped_column(Text)
     code: Mapped[str | None] = mapped_column(Text)
     message: Mapped[str] = mapped_column(Text)
+    area_m2: Mapped[float | None] = mapped_column(Double)
+    place: Mapped[WKBElement | None] = mapped_column(
+        Geometry("GEOMETRY", srid=4326, spatial_index=False)
+    )
 
 
 class AssignmentEdit(Base):

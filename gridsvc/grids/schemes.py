@@ -7,7 +7,8 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -28,12 +30,14 @@ from pydantic_core import PydanticCustomError
 from gridsvc.crs import parse_crs
 from gridsvc.errors import (
     CategoriesError,
+    LimitError,
     SchemeError,
     SchemeProblem,
     UnknownCrs,
     WeekHoursError,
 )
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
+from gridsvc.grids.limits import Limit
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
     Duty,
@@ -43,7 +47,14 @@ from gridsvc.grids.terms import (
     default_severity,
 )
 from gridsvc.grids.toml_lines import Key, KeyLines
-from gridsvc.grids.weekhours import WeekHours, merge_week_hours, parse_week_hours
+from gridsvc.grids.weekhours import (
+    DAY_MIN,
+    DAYS,
+    WEEK_MIN,
+    WeekHours,
+    merge_week_hours,
+    parse_week_hours,
+)
 
 _REFUSED = "scheme"
 """The type of our own errors among pydantic's."""
@@ -98,25 +109,12 @@ def _hours(text: str) -> str:
     return text
 
 
-# Years and months have no fixed length, so a limit in them could not be timed.
-_DURATION = re.compile(r"P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        _refuse(
-            f"{value!r} is no ISO 8601 duration in days, hours, minutes",
-            'Write "PT4H" for four hours, "P1D" for a day',
-        )
-    return value
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        _refuse("a step must leave some time", 'Write "PT4H" for four hours')
-    return value
+def _limit(value: object) -> Limit:
+    try:
+        # What is no text is told as a text that is no duration.
+        return value if isinstance(value, Limit) else Limit.parse(str(value))
+    except LimitError as error:
+        _refuse(error.detail, error.remedy)
 
 
 # Layer codes become column names of files and, in schema `edit`, names of views.
@@ -151,6 +149,7 @@ Title = Annotated[
     Field(min_length=1),
 ]
 """What people read, by language."""
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Longitude = Annotated[float, Field(allow_inf_nan=False, ge=-180, le=180)]
 Latitude = Annotated[float, Field(allow_inf_nan=False, ge=-90, le=90)]
 CrsName = Annotated[str, AfterValidator(_crs_name)]
@@ -203,7 +202,8 @@ class EscalationStep(_Model):
     duty: Duty
     layer: Code | None = None
     """The layer whose area decides; None is for the ladder's own holder."""
-    within: Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+    within: Annotated[Limit, BeforeValidator(_limit), PlainSerializer(str)]
+    """Working time in the scheme's calendar."""
 
 
 class Calendar(_Model):
@@ -213,12 +213,53 @@ class Calendar(_Model):
     holidays: tuple[date, ...] = ()
     workdays: tuple[date, ...] = ()
     """Days that are worked although the week says otherwise."""
+    workdays_as: dict[date, Weekday] = {}
+    """Whose hours such a day has; without a word here those of the first working day, Monday."""
 
     @property
     def week_hours(self) -> WeekHours:
         """The working hours of a usual week; all hours where the scheme names none."""
         texts = self.working_hours or ("",)
         return merge_week_hours(span for text in texts for span in parse_week_hours(text))
+
+    def hours_of(self, day: date) -> WeekHours:
+        """Give the working hours of one local calendar day, in minutes of that day.
+
+        Days end at midnight: a night shift that begins on the eve of a holiday ends there. A
+        make-up workday adds the hours of another day to those that the week gives it anyway.
+        """
+        if day in self.holidays:
+            return ()
+        hours = self._weekday_hours
+        if day not in self.workdays:
+            return hours[day.weekday()]
+        like = self.workdays_as.get(day)
+        added = hours[DAYS.index(like)] if like else next(filter(None, hours))
+        return merge_week_hours((*hours[day.weekday()], *added))
+
+    @cached_property
+    def _weekday_hours(self) -> tuple[WeekHours, ...]:
+        week = self.week_hours
+        return tuple(
+            tuple(
+                (max(start, midnight) - midnight, min(end, midnight + DAY_MIN) - midnight)
+                for start, end in week
+                if start < midnight + DAY_MIN and end > midnight
+            )
+            for midnight in range(0, WEEK_MIN, DAY_MIN)
+        )
+
+    @model_validator(mode="after")
+    def _only_workdays_are_like_others(self) -> Self:
+        for day, like in self.workdays_as.items():
+            if day not in self.workdays:
+                _refuse(f"workdays_as names {day}, which is no workday", "Add it to workdays")
+            if not self._weekday_hours[DAYS.index(like)]:
+                _refuse(
+                    f"{day} would be worked as {like}, which has no hours",
+                    "Name a day of working_hours",
+                )
+        return self
 
     @model_validator(mode="after")
     def _no_day_is_both(self) -> Self:
@@ -345,20 +386,6 @@ class Scheme(_Model):
         by_prefix = {item.category or "": item for item in self.ladders if item.duty is duty}
         return by_prefix[longest_prefix(category or "", by_prefix) or ""]
 
-    def finding_severity(self, layer_code: str, kind: FindingKind) -> Severity:
-        """Say whether a finding stops a publish.
-
-        Args:
-            layer_code: Code of one of the scheme's layers.
-            kind: A finding about areas; `vacancy` is the people's, whatever the layer.
-
-        Raises:
-            KeyError: no layer bears this code.
-        """
-        if kind in PEOPLE_FINDINGS:
-            return self.people.severity(kind)
-        return {layer.code: layer for layer in self.layers}[layer_code].severity(kind)
-
 
 def read_scheme(path: Path) -> Scheme:
     """Read a scheme and the categories it names.
@@ -428,7 +455,7 @@ def _build(
     try:
         scheme = Scheme.model_validate(document)
     except ValidationError as error:
-        found += map(_model_fault, error.errors())
+        found += map(_model_fault, _causes(error))
     if scheme is None or found:
         problems = [
             SchemeProblem(_dotted(fault.key), line(fault.key), fault.message, fault.remedy)
@@ -463,6 +490,13 @@ _REMEDIES = {
     "string_pattern_mismatch": "Use small letters, digits and _, beginning with a letter",
     "too_short": "Give at least one",
 }
+
+
+def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
+    """Leave out that a list is too short where that is only for the faults of what it holds."""
+    faults = error.errors()
+    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in within]
 
 
 def _model_fault(error: Mapping[str, Any]) -> _Fault:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import shapely
+from geoalchemy2.shape import to_shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
@@ -110,6 +111,8 @@ def check(
                 layer=row.layer,
                 code=row.code,
                 message=f"{row.message} (in {row.source})",
+                area_m2=row.area_m2,
+                place=None if row.place is None else to_shape(row.place),
             )
             for row in recorded
         ]

@@ -6,8 +6,6 @@ int4multirange. Pieces may overlap and may run over midnight and over the end of
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
@@ -21,9 +19,9 @@ DAY_MIN = 24 * 60
 WEEK_MIN = 7 * DAY_MIN
 ALWAYS: WeekHours = ((0, WEEK_MIN),)
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_OF = (
-    {day: index for index, day in enumerate(_DAYS)}
+    {day: index for index, day in enumerate(DAYS)}
     | {f"周{day}": index for index, day in enumerate("一二三四五六日")}
     | {f"星期{day}": index for index, day in enumerate("一二三四五六日")}
     | {"周天": 6, "星期天": 6}
@@ -102,17 +100,6 @@ def week_hours_from_range(stored: Multirange[int]) -> WeekHours:
     )
 
 
-def minute_of_week(at: datetime, time_zone: ZoneInfo) -> int:
-    """Tell the minute of the local week, in [0, 10080), at an instant.
-
-    Args:
-        at: Timezone-aware instant.
-        time_zone: The city's.
-    """
-    local = at.astimezone(time_zone)
-    return local.weekday() * DAY_MIN + local.hour * 60 + local.minute
-
-
 def covers_minute(hours: WeekHours, minute: int) -> bool:
     """Tell whether a minute of the week, in [0, 10080), lies in the hours."""
     return any(start <= minute < end for start, end in hours)
@@ -158,7 +145,7 @@ def _days(piece: str, text: str | None) -> Iterable[int]:
         for name in (first, last) if dash else (first,):
             if name.lower() not in _DAY_OF:
                 raise WeekHoursError(
-                    piece, f"has no such day as «{name}»", remedy=f"Use {', '.join(_DAYS)}"
+                    piece, f"has no such day as «{name}»", remedy=f"Use {', '.join(DAYS)}"
                 )
         start = _DAY_OF[first.lower()]
         length = (_DAY_OF[last.lower()] - start) % 7 if dash else 0
@@ -182,4 +169,4 @@ def _days_text(days: list[int]) -> str:
             runs[-1].append(day)
         else:
             runs.append([day])
-    return ",".join(_DAYS[run[0]] + (f"-{_DAYS[run[-1]]}" if len(run) > 1 else "") for run in runs)
+    return ",".join(DAYS[run[0]] + (f"-{DAYS[run[-1]]}" if len(run) > 1 else "") for run in runs)

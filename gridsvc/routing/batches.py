@@ -13,7 +13,6 @@ import itertools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -22,7 +21,7 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 import shapely
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import Floats, parse_crs
@@ -96,6 +95,8 @@ class City:
         with Session(engine) as session:
             scheme = current_scheme(session)
             connection = session.connection()
+            # The clock that dates revisions.
+            now = connection.execute(select(func.now())).scalar_one()
             revisions = connection.execute(
                 text(
                     "SELECT number, effective_at, scheme_id FROM gridsvc.revision "
@@ -118,7 +119,7 @@ class City:
         return cls(
             scheme=scheme,
             srid=parse_crs(scheme.storage_crs).epsg or 0,
-            now_us=microseconds(datetime.now(UTC)),
+            now_us=microseconds(now),
             revisions=np.array([row.number for row in revisions], np.int64),
             effective_us=np.array([microseconds(row.effective_at) for row in revisions], np.int64),
             scheme_ids=np.array([row.scheme_id for row in revisions], np.int64),

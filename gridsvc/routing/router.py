@@ -188,7 +188,7 @@ def answer_many(
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """A question past the door: its point in WGS-84 and in the storage CRS, and its instant."""
+    """A question past the door: its point in WGS-84 and in the storage CRS."""
 
     question: Question
     lon: float
@@ -196,19 +196,17 @@ class _Admitted:
     crs: Crs
     x: float
     y: float
-    at: datetime
 
 
 def _answers(
     session: Session, questions: Sequence[Question], *, reveal: bool
 ) -> list[dict[str, Any] | GridsvcError]:
     door = Door(current_scheme(session))
-    now = datetime.now(UTC)
     admitted: dict[int, _Admitted] = {}
     answers: dict[int, dict[str, Any] | GridsvcError] = {}
     for n, question in enumerate(questions):
         try:
-            admitted[n] = _admit(door, question, now)
+            admitted[n] = _admit(door, question)
         except GridsvcError as error:
             answers[n] = error
     rows = session.scalars(
@@ -217,7 +215,7 @@ def _answers(
             "x": [point.x for point in admitted.values()],
             "y": [point.y for point in admitted.values()],
             "srid": parse_crs(door.scheme.storage_crs).epsg,
-            "at": [point.at for point in admitted.values()],
+            "at": [point.question.at for point in admitted.values()],
             "categories": [point.question.category for point in admitted.values()],
             "accuracies_m": [point.question.accuracy_m for point in admitted.values()],
             "reveal": reveal,
@@ -227,12 +225,12 @@ def _answers(
         answers[n] = (
             _problem(session, door, point, row["problem"])
             if "problem" in row
-            else _complete(point, row)
+            else _complete(door.scheme, point, row)
         )
     return [answers[n] for n in range(len(questions))]
 
 
-def _admit(door: Door, question: Question, now: datetime) -> _Admitted:
+def _admit(door: Door, question: Question) -> _Admitted:
     lon, lat, crs = door.admit(question)
     storage = parse_crs(door.scheme.storage_crs)
     x, y = convert(question.x, question.y, source=crs, target=storage)
@@ -240,13 +238,15 @@ def _admit(door: Door, question: Question, now: datetime) -> _Admitted:
         raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
     if "\0" in (question.category or ""):  # no text of PostgreSQL holds it
         raise UnknownCategory(question.category or "", close=())
-    return _Admitted(question, lon, lat, crs, x, y, question.at or now)
+    return _Admitted(question, lon, lat, crs, x, y)
 
 
-def _complete(point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
+def _complete(scheme: Scheme, point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
     """Add what only the door knows, and put the keys in the order that people read them."""
     question = point.question
+    areas = row["areas"]
     known = row | {
+        "areas": {layer.code: areas[layer.code] for layer in scheme.layers if layer.code in areas},
         "id": question.id,
         "point": {"lon": round(point.lon, 8), "lat": round(point.lat, 8)},
         "input": {
@@ -261,11 +261,12 @@ def _complete(point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
 
 def _problem(session: Session, door: Door, point: _Admitted, problem: str) -> GridsvcError:
     """Make of what `gridsvc.answer` could not answer the error that tells place and remedy."""
+    at = point.question.at or datetime.now(UTC)
     if problem == "before-first-revision":
         first_at = session.scalar(text("SELECT min(effective_at) FROM gridsvc.revision"))
-        return (
-            BeforeFirstRevision(at=point.at, first_at=first_at) if first_at else NothingPublished()
-        )
+        if first_at is None:
+            return NothingPublished()
+        return BeforeFirstRevision(at=at, first_at=first_at.astimezone(at.tzinfo))
     if problem == "unknown-category":
         category = point.question.category or ""
         codes = [known.code for known in door.scheme.categories]
@@ -277,7 +278,7 @@ def _problem(session: Session, door: Door, point: _Admitted, problem: str) -> Gr
                 "x": point.x,
                 "y": point.y,
                 "srid": parse_crs(door.scheme.storage_crs).epsg,
-                "at": point.at,
+                "at": at,
             },
         )
         .mappings()

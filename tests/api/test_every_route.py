@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -113,6 +114,12 @@ def test_ready_names_the_revision(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"status": "ready", "revision": 1}
 
 
+def test_the_bare_address_leads_to_the_map(client: TestClient) -> None:
+    response = client.get("/")
+    assert response.url.path == "/maps/responsible"
+    assert response.status_code == 200
+
+
 def test_an_app_without_a_database_is_not_made() -> None:
     with pytest.raises(SettingsError, match="GRIDSVC_DATABASE_URL"):
         create_app(Settings(database_url=None))
@@ -212,6 +219,20 @@ def test_docs_come_from_this_service_alone(client: TestClient) -> None:
         asset = client.get(f"/{address}")
         assert asset.status_code == 200
         assert len(asset.content) > 100
+
+
+def test_openapi_agrees_with_real_answers(client: TestClient, app: FastAPI) -> None:
+    document = client.get("/openapi.json").json()
+    for method, path in routes(app):
+        real = path.replace("/x/x", "/courtyard/C/1")
+        told = document["paths"][path.replace("/x/x", "/{layer}/{code}")][method.lower()]
+        response = call(client, method, real)
+        assert response.status_code == 200
+        (media_type, promised), *others = told["responses"]["200"]["content"].items()
+        assert not others
+        assert response.headers["content-type"] == media_type
+        schema = promised["schema"] | {"components": document["components"]}
+        Draft202012Validator(schema).validate(response.json())
 
 
 def test_openapi_agrees_with_the_code(client: TestClient) -> None:

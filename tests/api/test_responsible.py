@@ -31,6 +31,7 @@ def test_the_yard_has_its_chief_and_every_layer(client: TestClient) -> None:
         "street": "S1",
         "courtyard": "C/1",
     }
+    assert list(told["areas"]) == ["district", "street", "courtyard"]  # the scheme's order
     assert told["vacant"] == ["supervisor"]
     assert told["edge"]["distance_m"] == pytest.approx(100, abs=0.01)
 

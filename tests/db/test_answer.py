@@ -9,6 +9,7 @@ import shapely
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from gridsvc.api.responsible import Answer
 from gridsvc.crs import to_wgs84
 from gridsvc.errors import (
     BadCoordinates,
@@ -141,6 +142,20 @@ def test_a_point_without_any_holder_says_so_and_still_names_its_edge(town: Sessi
     given = ask(town, **IN_YARD)
     assert given["vacant"] == ["responsible", "management", "enforcement", "supervisor"]
     assert given["edge"]["of"]["code"] == "Y"
+
+
+def test_a_point_that_no_rung_covers_has_no_edge(session: Session) -> None:
+    apart = make_scheme(
+        ('["courtyard", "shop_front", "street", "district"]', '["street", "district"]'),
+        ('kind = "overlay"\nfindings', 'kind = "tiling"\nfindings'),
+    )
+    areas = {("district", "D"): box(0, 0, 400, 100), ("courtyard", "Z"): box(350, 0, 600, 100)}
+    found(session, areas, scheme=apart)
+    given = ask(session, east_m=550, north_m=50, accuracy_m=20)
+    assert set(given["areas"]) == {"courtyard"}
+    assert given["vacant"] == ["responsible", "management", "enforcement", "supervisor"]
+    assert given["edge"] == {"distance_m": None, "of": None, "across": None}
+    Answer.model_validate(given)
 
 
 # Categories

@@ -72,7 +72,12 @@ def state(url: str) -> tuple[Any, ...]:
                 " (SELECT count(*) FROM gridsvc.change_set),"
                 " (SELECT count(*) FROM gridsvc.area_edit),"
                 " (SELECT count(*) FROM gridsvc.assignment_edit),"
-                " (SELECT md5(string_agg(a::text, '' ORDER BY a.id)) FROM gridsvc.area AS a)"
+                " (SELECT count(*) FROM gridsvc.party_edit),"
+                " (SELECT count(*) FROM gridsvc.import_finding),"
+                " (SELECT count(*) FROM gridsvc.scheme),"
+                " (SELECT md5(string_agg(a::text, '' ORDER BY a.id)) FROM gridsvc.area AS a),"
+                " (SELECT md5(string_agg(a::text, '' ORDER BY a.id)) FROM gridsvc.assignment AS a),"
+                " (SELECT md5(string_agg(p::text, '' ORDER BY p.code)) FROM gridsvc.party AS p)"
             )
         ).one()
     engine.dispose()
@@ -199,7 +204,14 @@ def test_unreachable_server_is_named_without_its_password(
         assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("url", ["nonsense s3cret", "postgresql://me:s3cret@host:port/name"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense s3cret",
+        "postgresql://me:s3cret@host:port/name",
+        "mysql://me:s3cret@host:3306/name",
+    ],
+)
 def test_unreadable_url_is_refused_without_repeating_it(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
@@ -502,6 +514,7 @@ HEADER = (
     "party_code,party_name,party_kind,phone,role,duty,rank,layer,area_code,categories,hours,"
     "valid_from,valid_to\n"
 )
+LEAVER = "P2,李大力,person,13900005678,officer,enforcement,1,street,S1,,,,2030-01-01\n"
 ROW = "P9,赵九,person,13700000000,officer,enforcement,1,street,S2,,,2026-02-01,\n"
 
 
@@ -536,6 +549,35 @@ def test_wrong_people_are_told_by_line(cli: Cli, town: str, tmp_path: Path) -> N
     assert state(town) == before
 
 
+@pytest.mark.parametrize(
+    ("row", "encoding", "said"),
+    [
+        (ROW.replace("S2", "S1"), "utf-8", "already held by P2"),
+        (LEAVER, "utf-8", "without a successor"),
+        (ROW.replace("S2,,", "S2,zz,"), "utf-8", "zz"),
+        (ROW.replace("S2", "S7"), "utf-8", "no such area"),
+        (ROW.replace("赵九", "陳美玲"), "big5", "people.csv"),
+    ],
+    ids=["overlapping", "no successor", "category", "area", "encoding"],
+)
+def test_people_that_cannot_be_published_change_nothing(  # noqa: PLR0917 -- three are the case
+    cli: Cli, town: str, tmp_path: Path, row: str, encoding: str, said: str
+) -> None:
+    scheme = small_city.SCHEME.replace('vacancy = "report"', 'vacancy = "stop"')
+    toml = tmp_path / "strict.toml"
+    toml.write_text(scheme.replace("../categories", str(small_city.SCHEMES.parent / "categories")))
+    assert cli("scheme", "load", toml).exit_code == 0
+    file = tmp_path / "people.csv"
+    file.write_bytes((HEADER + row).encode(encoding))
+    before = state(town)
+    for options in ((), ("--publish",)):
+        result = cli("people", "import", file, *options)
+        assert result.exit_code == 1
+        assert said in " ".join(result.output.split())
+        assert "Traceback" not in result.output
+        assert state(town) == before
+
+
 # Locate
 
 
@@ -551,6 +593,7 @@ def test_locate_for_people(cli: Cli) -> None:
         "院长",
         "100.0 m",
         "within 4 h",
+        "within 1 working day\n",
         "revision 1",
         "supervisor",
         "nobody",
@@ -638,6 +681,9 @@ def test_locate_file_keeps_rows_and_adds_columns(cli: Cli, tmp_path: Path) -> No
     assert routed["responsible"].fillna("").tolist() == ["P1", "", "", "", "", "P1"]
     assert routed["courtyard"][0] == "C/1"
     assert "6 " in cli(*args).stdout
+    again = cli("locate-file", target, tmp_path / "again.csv", "--lon", "x", "--lat", "y").stdout
+    assert "gridsvc_reason says why" in again
+    assert "gridsvc_street" in again
 
     refused = cli("locate-file", source, target, "--lon", "lon", "--lat", "y")
     assert refused.exit_code == 1

@@ -179,8 +179,10 @@ def test_of_several_tables_one_must_be_named(town: Session, tmp_path: Path) -> N
     path = tmp_path / "two.gpkg"
     for layer in ("first", "second"):
         frame(TOWN).to_file(path, layer=layer)
-    with pytest.raises(ImportRefused, match="2 tables with geometry: first, second"):
+    with pytest.raises(ImportRefused, match="it holds 2 tables with geometry: first, second"):
         bring(town, path)
+    with pytest.raises(ImportRefused, match=r"no table 'third'; it holds 2 .* first, second"):
+        read_boundaries(path, default_crs="EPSG:4326", table="third")
     read = read_boundaries(path, default_crs="EPSG:4326", table="second")
     assert (len(read.frame), read.crs.name) == (2, STORAGE)
 
@@ -206,8 +208,10 @@ def test_numbers_and_blanks_become_codes_and_names_as_people_read_them(town: Ses
     rows = frame(TOWN, number=[503.0, 7.0], name=[" 西街 ", "  "])
     report = bring(town, rows, code="number", name="name")
     assert set(stored(town)) == {"503", "7"}
-    assert kinds(report) == ["empty_name"]
-    assert not report.stopped
+    (nameless,) = report.findings
+    assert (nameless.kind, nameless.code, nameless.stops) == ("empty_name", "7", False)
+    assert nameless.area_m2 == pytest.approx(10_000)
+    assert near(nameless.lonlat, EAST)
     names = town.execute(text("SELECT code, name FROM gridsvc.area_edit")).all()
     assert {tuple(row) for row in names} == {("503", "西街"), ("7", None)}
 
@@ -226,7 +230,9 @@ def test_codes_are_held_to_the_layers_pattern_and_format(session: Session) -> No
     assert [str(finding) for finding in report.findings] == [
         "odd_code: street 'W' does not match [A-V]"
     ]
-    assert report.findings[0].code == "W"
+    (odd,) = report.findings
+    assert (odd.code, odd.area_m2) == ("W", pytest.approx(10_000))
+    assert near(odd.lonlat, WEST)
 
 
 def test_unit_grid_codes_are_checked_digit_by_digit(session: Session) -> None:
@@ -272,7 +278,8 @@ def test_a_file_of_nothing_is_found(town: Session) -> None:
 def test_lines_and_points_are_found(town: Session) -> None:
     report = bring(town, frame({"W": WEST, "L": EAST.boundary}))
     (finding,) = report.findings
-    assert (finding.kind, finding.code) == ("not_polygon", "L")
+    assert (finding.kind, finding.code, finding.area_m2) == ("not_polygon", "L", None)
+    assert near(finding.lonlat, EAST.boundary)
     assert finding.message == "street L is a LineString"
 
 
@@ -281,6 +288,7 @@ def test_an_invalid_ring_is_found_at_its_crossing(town: Session) -> None:
     (finding,) = report.findings
     assert (finding.kind, finding.code, finding.stops) == ("invalid_ring", "E", True)
     assert near(finding.lonlat, plan(shapely.Point(150, 50)))
+    assert finding.area_m2 is not None
     assert set(stored(town)) == {"W"}
 
 
@@ -301,6 +309,9 @@ def test_a_code_that_stands_twice_is_found_or_dissolved(town: Session) -> None:
     found = bring(town, rows)
     (finding,) = found.findings
     assert (finding.kind, finding.code) == ("duplicate_code", "W")
+    assert finding.message.startswith("street W stands in 2 rows")
+    assert finding.area_m2 == pytest.approx(10_000)
+    assert near(finding.lonlat, WEST)
     dissolved = bring(town, rows, dissolve=True)
     assert (dissolved.findings, dissolved.counts["added"]) == ([], 1)
     assert shapely.equals(stored(town)["W"], box(0, 0, 200, 100))
@@ -331,15 +342,18 @@ def test_a_layer_in_another_datum_is_recognised_by_its_relatives(town: Session) 
     streets = {f"{n:02}": box(200 * n, 0, 200 * n + 200, 1000) for n in range(10)}
     gcj = convert_geometries(list(streets.values()), source=STORAGE, target="gcj02")
     rows = gpd.GeoDataFrame({"code": list(streets)}, geometry=list(gcj), crs=4326)
-    wrong = bring(town, rows)
-    assert "wrong_datum" in kinds(wrong)
-    assert any("gcj02" in f.message for f in wrong.findings if f.kind == "wrong_datum")
+    (wrong,) = (f for f in bring(town, rows).findings if f.kind == "wrong_datum")
+    assert "gcj02" in wrong.message
+    assert wrong.lonlat is not None
     assert bring(town, rows, crs="gcj02").findings == []
 
 
 def test_an_area_beyond_the_extent_is_found(town: Session) -> None:
     report = bring(town, frame({"W": WEST, "far": box(30_000, 0, 30_100, 100)}))
-    assert [(f.kind, f.code) for f in report.findings] == [("outside_extent", "far")]
+    (finding,) = report.findings
+    assert (finding.kind, finding.code) == ("outside_extent", "far")
+    assert finding.area_m2 == pytest.approx(10_000)
+    assert near(finding.lonlat, box(30_000, 0, 30_100, 100))
 
 
 def test_overlap_gap_and_spill_are_found_with_place_and_size(town: Session) -> None:

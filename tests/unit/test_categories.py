@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gridsvc.errors import CategoriesError, UnitGridCodeError
+from gridsvc.errors import CategoriesError
 from gridsvc.grids.categories import longest_prefix, read_categories
-from gridsvc.grids.codes import UnitGridCode, unit_grid_code_faults
+from gridsvc.grids.codes import unit_grid_code_faults
 from gridsvc.grids.terms import CategoryKind
 
 GBT30428 = Path(__file__).parents[2] / "data/categories/gbt30428.csv"
@@ -106,16 +106,6 @@ def test_the_longest_prefix_wins() -> None:
     assert longest_prefix("0101", ["02"]) is None
 
 
-def test_a_unit_grid_code_names_what_it_lies_in() -> None:
-    code = UnitGridCode("110105001002003")
-    assert (code.district, code.street, code.community) == (
-        "110105",
-        "110105001",
-        "110105001002",
-    )
-    assert str(code) == "110105001002003"
-
-
 @pytest.mark.parametrize(
     ("text", "faults"),
     [
@@ -132,7 +122,3 @@ def test_a_unit_grid_code_names_what_it_lies_in() -> None:
 )
 def test_says_what_is_wrong_with_a_unit_grid_code(text: str, faults: list[str]) -> None:
     assert list(unit_grid_code_faults(text)) == faults
-    if faults:
-        with pytest.raises(UnitGridCodeError) as caught:
-            UnitGridCode(text)
-        assert caught.value.code == text

@@ -2,12 +2,13 @@
 
 import csv
 import json
-from datetime import timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from gridsvc.errors import SchemeError, SchemeProblem
+from gridsvc.grids.limits import Limit
 from gridsvc.grids.schemes import Scheme, parse_scheme, read_scheme
 from gridsvc.grids.terms import Duty, FindingKind, LayerKind, Severity
 from gridsvc.grids.toml_lines import KeyLines
@@ -109,7 +110,7 @@ def test_reads_a_scheme(base: Path) -> None:
     assert scheme.calendar.week_hours == parse_week_hours(
         "mon-fri 09:00-12:00; mon-fri 13:00-18:00"
     )
-    assert scheme.escalation[0].within == timedelta(hours=4)
+    assert scheme.escalation[0].within == Limit.parse("PT4H")
     assert [item.code for item in scheme.categories] == ["0101", "0201"]
     assert scheme.extent.covers(lon=116.40, lat=39.88)
     assert not scheme.extent.covers(lon=39.88, lat=116.40)
@@ -130,13 +131,15 @@ def test_the_longest_category_of_a_ladder_wins(base: Path) -> None:
 
 def test_findings_stop_or_report(base: Path) -> None:
     scheme = parse_scheme(GOOD, source="town.toml", base=base)
-    assert scheme.finding_severity("street", FindingKind.GAP) is Severity.REPORT
-    assert scheme.finding_severity("street", FindingKind.NARROW) is Severity.STOP
-    assert scheme.finding_severity("district", FindingKind.GAP) is Severity.STOP
-    assert scheme.finding_severity("district", FindingKind.EMPTY_NAME) is Severity.REPORT
-    assert scheme.finding_severity("district", FindingKind.VACANCY) is Severity.REPORT
-    with pytest.raises(KeyError):
-        scheme.finding_severity("quarter", FindingKind.GAP)
+    district, street = scheme.layer("district"), scheme.layer("street")
+    assert district is not None
+    assert street is not None
+    assert street.severity(FindingKind.GAP) is Severity.REPORT
+    assert street.severity(FindingKind.NARROW) is Severity.STOP
+    assert district.severity(FindingKind.GAP) is Severity.STOP
+    assert district.severity(FindingKind.EMPTY_NAME) is Severity.REPORT
+    assert scheme.people.severity(FindingKind.VACANCY) is Severity.REPORT
+    assert scheme.layer("quarter") is None
 
 
 def test_a_stored_scheme_is_the_same_and_needs_no_file(base: Path) -> None:
@@ -160,6 +163,29 @@ def test_without_a_calendar_the_city_always_works(base: Path) -> None:
     start, end = GOOD.index("[calendar]"), GOOD.index("[[layer]]")
     scheme = parse_scheme(GOOD[:start] + GOOD[end:], source="town.toml", base=base)
     assert scheme.calendar.week_hours == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [("P1D", "P1D"), ("PT24H", "PT24H"), ("PT90M", "PT1H30M")]
+)
+def test_a_limit_in_days_is_not_one_in_hours(told: str, kept: str, base: Path) -> None:
+    scheme = parse_scheme(GOOD.replace("PT4H", told), source="town.toml", base=base)
+    assert scheme.document()["escalation"][0]["within"] == kept
+    assert Scheme.from_document(scheme.document()) == scheme
+
+
+def test_a_make_up_workday_has_the_hours_of_a_working_day(base: Path) -> None:
+    hours = '["mon-thu 09:00-17:00", "fri 09:00-12:00", "sat 20:00-24:00"]'
+    text = GOOD.replace('["mon-fri 09:00-12:00", "mon-fri 13:00-18:00"]', hours)
+    scheme = parse_scheme(text, source="town.toml", base=base)
+    assert scheme.calendar.hours_of(date(2026, 10, 10)) == ((540, 1020), (1200, 1440))
+    like_friday = text.replace("[2026-10-10]", '[2026-10-10]\nworkdays_as = { 2026-10-10 = "fri" }')
+    scheme = parse_scheme(like_friday, source="town.toml", base=base)
+    assert scheme.calendar.hours_of(date(2026, 10, 10)) == ((540, 720), (1200, 1440))
+    assert scheme.calendar.hours_of(date(2026, 10, 9)) == ((540, 720),)
+    assert scheme.calendar.hours_of(date(2026, 10, 11)) == ()
+    assert scheme.calendar.hours_of(date(2026, 10, 1)) == ()
+    assert Scheme.from_document(json.loads(json.dumps(scheme.document()))) == scheme
 
 
 # (what stands in GOOD, what is put there, key, words of the message, words of the remedy)
@@ -199,6 +225,10 @@ WRONG = [
     ('"PT4H"', '"4h"', "escalation[0].within", "no ISO 8601 duration", "PT4H"),
     ('"PT4H"', '"P1M"', "escalation[0].within", "no ISO 8601 duration", "PT4H"),
     ('"PT4H"', "4", "escalation[0].within", "no ISO 8601 duration", "PT4H"),
+    ("[2026-10-10]", '[2026-10-10]\nworkdays_as = { 2026-10-11 = "fri" }', "calendar", "2026-10-11, which is no workday", "Add it"),
+    ("[2026-10-10]", '[2026-10-10]\nworkdays_as = { 2026-10-10 = "sun" }', "calendar", "as sun, which has no hours", "working_hours"),
+    ('"PT4H"', '"P1W"', "escalation[0].within", "no ISO 8601 duration", "P5D"),
+    ('"PT4H"', '"P3661D"', "escalation[0].within", "longer than ten years", "Shorten"),
     ('"PT4H"', '"PT0S"', "escalation[0].within", "some time", "PT4H"),
     ('layer = "street"\nwithin', 'layer = "streets"\nwithin', "escalation[0].layer", "no layer 'streets'", "'street'"),
     ('parent = "street"', 'parrent = "street"', "layer[2].parrent", "no key called 'parrent'", "Did you mean 'parent'"),
@@ -246,6 +276,13 @@ def test_all_problems_come_at_once_in_the_order_of_the_text(base: Path) -> None:
     told = str(caught.value)
     assert told.startswith("The scheme town.toml has 4 problems:\n  line 3, time_zone: ")
     assert told.count("\n  line ") == 4
+
+
+def test_a_list_whose_members_are_all_wrong_is_not_called_short(base: Path) -> None:
+    text = GOOD.replace('kind = "tiling"', 'kind = "tilling"')
+    text = text.replace('kind = "overlay"', 'kind = "overlap"')
+    keys = [problem.key for problem in problems(text, base)]
+    assert keys == ["layer[0].kind", "layer[1].kind", "layer[2].kind"]
 
 
 def test_a_parent_stands_before_its_children(base: Path) -> None:
@@ -371,9 +408,11 @@ def test_boston_reports_what_its_layers_are_known_for() -> None:
         "police_district",
         "parcel",
     ]
+    precinct = scheme.layer("precinct")
+    assert precinct is not None
     for kind in (FindingKind.OVERLAP, FindingKind.GAP, FindingKind.SPILL):
-        assert scheme.finding_severity("precinct", kind) is Severity.REPORT
-    assert scheme.finding_severity("precinct", FindingKind.INVALID_RING) is Severity.STOP
+        assert precinct.severity(kind) is Severity.REPORT
+    assert precinct.severity(FindingKind.INVALID_RING) is Severity.STOP
 
 
 def test_boston_bodies_fill_every_last_rung() -> None:

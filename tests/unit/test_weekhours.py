@@ -1,8 +1,5 @@
 """Hours of the week mean the same as text, as minutes and as PostgreSQL's multirange."""
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +12,6 @@ from gridsvc.grids.weekhours import (
     covers_minute,
     format_week_hours,
     merge_week_hours,
-    minute_of_week,
     parse_week_hours,
     week_hours_from_range,
     week_hours_to_range,
@@ -128,12 +124,3 @@ def test_covers_its_start_but_not_its_end() -> None:
         True,
         False,
     ]
-
-
-def test_minute_of_week_is_local() -> None:
-    sunday_evening = datetime(2026, 11, 22, 16, 30, tzinfo=UTC)
-    assert minute_of_week(sunday_evening, ZoneInfo("Asia/Shanghai")) == 30
-    assert minute_of_week(sunday_evening, ZoneInfo("America/New_York")) == 6 * DAY + 690
-    # The last second of the week still lies in it.
-    last = datetime(2026, 11, 22, 15, 59, 59, tzinfo=UTC)
-    assert minute_of_week(last, ZoneInfo("Asia/Shanghai")) == WEEK_MIN - 1

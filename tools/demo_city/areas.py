@@ -29,19 +29,6 @@ KINDS = {
     "collector": ("街", "Street"),
     "lane": ("巷", "Lane"),
 }
-PATTERNS = {
-    "district": r"\d{6}",
-    "street": r"\d{9}",
-    "community": r"\d{12}",
-    "unit": r"\d{15}",
-    "enforcement_grid": r"\d{6}E\d{2}",
-    "patrol_area": r"\d{6}P\d{2}",
-    "open_space": r"\d{6}K\d{2}",
-    "courtyard": r"\d{15}Y\d{2}",
-    "building": r"\d{15}B\d{3}",
-    "street_segment": r"\d{6}R\d{4}",
-    "shopfront": r"\d{12}S\d{3}",
-}
 
 
 @dataclass

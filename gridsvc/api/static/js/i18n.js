@@ -127,15 +127,15 @@ export function metres(distance_m) {
 }
 
 const UNITS = {
-  zh: { Y: "年", M: "个月", W: "周", D: "天", H: "小时", m: "分钟", S: "秒" },
-  en: { Y: "year", M: "month", W: "week", D: "day", H: "hour", m: "minute", S: "second" },
+  zh: { D: "个工作日", H: "小时", m: "分钟", S: "秒" },
+  en: { D: "working day", H: "hour", m: "minute", S: "second" },
 };
 
-/** An ISO 8601 duration in words: PT4H is 4 hours; as it stands where it is none. */
+/** A time limit in words: PT4H is 4 hours, P2D 2 working days; as it stands where it is none. */
 export function duration(text) {
-  const match = /^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(text ?? "");
+  const match = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(text ?? "");
   if (!match) return text ?? "";
-  const parts = ["Y", "M", "W", "D", "H", "m", "S"].flatMap((unit, i) => {
+  const parts = ["D", "H", "m", "S"].flatMap((unit, i) => {
     const n = match[i + 1];
     if (!n) return [];
     const word = UNITS[language][unit];

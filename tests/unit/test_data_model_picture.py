@@ -1,0 +1,22 @@
+"""The picture of the data model names every table, and no table or column that is none."""
+
+import re
+from pathlib import Path
+
+from gridsvc.db import Base
+from gridsvc.grids import models  # noqa: F401 -- fills Base with the tables
+
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "data-model.md"
+
+
+def test_the_picture_names_every_table_and_their_columns() -> None:
+    tables = {table.name: set(table.columns.keys()) for table in Base.metadata.tables.values()}
+    (drawing,) = re.findall(
+        r"^```mermaid\n(.*?)^```$", PICTURE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    ends = re.findall(r"^ +(\w+) [|}][|o]--[|o][|{] (\w+) :", drawing, re.MULTILINE)
+    assert {name for pair in ends for name in pair} == set(tables)
+    for table, columns in re.findall(
+        r"^    (\w+) \{\n(.*?)^    \}", drawing, re.DOTALL | re.MULTILINE
+    ):
+        assert set(re.findall(r"^ +\w+ (\w+)", columns, re.MULTILINE)) <= tables[table]
