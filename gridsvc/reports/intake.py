@@ -8,13 +8,13 @@ import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 from geoalchemy2.shape import from_shape
 from shapely import Point
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -131,7 +131,8 @@ def file_report(
     digest = draft.digest()
     if told := _told_before(session, digest, key=idempotency_key, caller=caller):
         return told
-    received_at = datetime.now(UTC)
+    # By the clock that dates revisions.
+    received_at = session.execute(select(func.clock_timestamp())).scalar_one()
     scheme = current_scheme(session)
     given = _first_answer(session, draft, received_at)
     stored_id = session.scalar(
