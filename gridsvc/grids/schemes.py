@@ -10,34 +10,32 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import pyproj
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError, model_validator
 
 from gridsvc.crs import parse_crs
-from gridsvc.errors import (
-    CategoriesError,
-    LimitError,
-    SchemeError,
-    SchemeProblem,
-    UnknownCrs,
-    WeekHoursError,
-)
+from gridsvc.errors import CategoriesError, SchemeError, SchemeProblem, UnknownCrs
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
-from gridsvc.grids.limits import Limit
+from gridsvc.grids.scheme_fields import (
+    REFUSED,
+    Code,
+    CrsName,
+    HoursText,
+    Latitude,
+    LayerCode,
+    LimitField,
+    Longitude,
+    Regex,
+    SchemeTable,
+    StorageCrsName,
+    TimeZoneName,
+    Title,
+    Weekday,
+    refuse,
+)
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
     Duty,
@@ -56,112 +54,8 @@ from gridsvc.grids.weekhours import (
     parse_week_hours,
 )
 
-_REFUSED = "scheme"
-"""The type of our own errors among pydantic's."""
 
-
-def _refuse(message: str, remedy: str) -> NoReturn:
-    """Tell pydantic what is wrong with a value, with the remedy that its own errors lack."""
-    raise PydanticCustomError(_REFUSED, "{message}", {"message": message, "remedy": remedy})
-
-
-def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        _refuse(
-            f"{text!r} is no regular expression: {error}",
-            "Write it in single quotes, like '\\d{9}'",
-        )
-    return text
-
-
-def _crs_name(text: str) -> str:
-    try:
-        return parse_crs(text).name
-    except UnknownCrs as error:
-        _refuse(error.detail, error.remedy)
-
-
-def _storage_crs(name: str) -> str:
-    if not parse_crs(name).in_metres:
-        _refuse(
-            f"{name} is not a projected CRS in metres",
-            "Name the city's own, such as EPSG:4548 (Beijing), EPSG:26986 (Boston), "
-            "EPSG:3826 (Taipei)",
-        )
-    return name
-
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not found, odd characters, a folder's name
-        _refuse(f"no time zone is called {name!r}", "Use an IANA name, such as Asia/Shanghai")
-    return name
-
-
-def _hours(text: str) -> str:
-    try:
-        parse_week_hours(text)
-    except WeekHoursError as error:
-        _refuse(error.detail, error.remedy)
-    return text
-
-
-def _limit(value: object) -> Limit:
-    try:
-        # What is no text is told as a text that is no duration.
-        return value if isinstance(value, Limit) else Limit.parse(str(value))
-    except LimitError as error:
-        _refuse(error.detail, error.remedy)
-
-
-# Layer codes become column names of files and, in schema `edit`, names of views.
-_RESERVED = frozenset(
-    {
-        "change_set",
-        "problem",
-        "responsible",
-        "management",
-        "enforcement_lead",
-        "enforcement_assistant",
-        "supervisor",
-        "edge_m",
-        "reason",
-    }
-)
-
-
-def _not_reserved(code: str) -> str:
-    if code in _RESERVED:
-        _refuse(f"{code!r} is the name of something else", "Choose another code")
-    return code
-
-
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-LayerCode = Annotated[Code, AfterValidator(_not_reserved)]
-Title = Annotated[
-    dict[
-        Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")],
-        Annotated[str, StringConstraints(min_length=1)],
-    ],
-    Field(min_length=1),
-]
-"""What people read, by language."""
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-Longitude = Annotated[float, Field(allow_inf_nan=False, ge=-180, le=180)]
-Latitude = Annotated[float, Field(allow_inf_nan=False, ge=-90, le=90)]
-CrsName = Annotated[str, AfterValidator(_crs_name)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
-    )
-
-
-class Layer(_Model):
+class Layer(SchemeTable):
     """One kind of area."""
 
     code: LayerCode
@@ -169,25 +63,25 @@ class Layer(_Model):
     kind: LayerKind
     parent: Code | None = None
     """The layer whose areas this one fills (tiling) or lies in (overlay)."""
-    code_pattern: Annotated[str, AfterValidator(_regex)] | None = None
+    code_pattern: Regex | None = None
     """What an area's code must match in full; without it any code will do."""
     code_format: Literal["unit_grid"] | None = None
     """A code with a rule of its own: 15 digits, 6+3+3+3, of a unit grid."""
-    findings: dict[FindingKind, Severity] = {}
+    findings: dict[FindingKind, Severity] = Field(default_factory=dict)
 
     def severity(self, kind: FindingKind) -> Severity:
         """Say whether a finding in this layer stops a publish."""
         return self.findings.get(kind, default_severity(kind))
 
 
-class Role(_Model):
+class Role(SchemeTable):
     """What the city calls the holder of a duty."""
 
     code: Code
     title: Title
 
 
-class Ladder(_Model):
+class Ladder(SchemeTable):
     """The layers to ask for one duty, most specific first; the last one is the locality."""
 
     duty: Duty
@@ -196,24 +90,24 @@ class Ladder(_Model):
     layers: Annotated[tuple[Code, ...], Field(min_length=1)]
 
 
-class EscalationStep(_Model):
+class EscalationStep(SchemeTable):
     """Who is asked next, and how long they have."""
 
     duty: Duty
     layer: Code | None = None
     """The layer whose area decides; None is for the ladder's own holder."""
-    within: Annotated[Limit, BeforeValidator(_limit), PlainSerializer(str)]
+    within: LimitField
     """Working time in the scheme's calendar."""
 
 
-class Calendar(_Model):
+class Calendar(SchemeTable):
     """When the city works, in its local time."""
 
-    working_hours: tuple[Annotated[str, AfterValidator(_hours)], ...] = ()
+    working_hours: tuple[HoursText, ...] = ()
     holidays: tuple[date, ...] = ()
     workdays: tuple[date, ...] = ()
     """Days that are worked although the week says otherwise."""
-    workdays_as: dict[date, Weekday] = {}
+    workdays_as: dict[date, Weekday] = Field(default_factory=dict)
     """Whose hours such a day has; without a word here those of the first working day, Monday."""
 
     @property
@@ -253,9 +147,9 @@ class Calendar(_Model):
     def _only_workdays_are_like_others(self) -> Self:
         for day, like in self.workdays_as.items():
             if day not in self.workdays:
-                _refuse(f"workdays_as names {day}, which is no workday", "Add it to workdays")
+                refuse(f"workdays_as names {day}, which is no workday", "Add it to workdays")
             if not self._weekday_hours[DAYS.index(like)]:
-                _refuse(
+                refuse(
                     f"{day} would be worked as {like}, which has no hours",
                     "Name a day of working_hours",
                 )
@@ -266,11 +160,11 @@ class Calendar(_Model):
         both = sorted(set(self.holidays) & set(self.workdays))
         if both:
             days = ", ".join(map(str, both))
-            _refuse(f"{days} is a holiday and a workday", "Keep it in one list")
+            refuse(f"{days} is a holiday and a workday", "Keep it in one list")
         return self
 
 
-class Extent(_Model):
+class Extent(SchemeTable):
     """A generous box round the city, WGS-84 degrees."""
 
     west: Longitude
@@ -285,7 +179,7 @@ class Extent(_Model):
         south, north = sides.get("south"), sides.get("north")
         latitudes = [side for side in (south, north) if isinstance(side, int | float)]
         if any(90 < abs(side) <= 180 for side in latitudes):  # noqa: PLR2004 -- degrees
-            _refuse(
+            refuse(
                 f"latitudes {south} to {north} do not exist; these look like longitudes",
                 "Swap west with south and east with north",
             )
@@ -294,9 +188,9 @@ class Extent(_Model):
     @model_validator(mode="after")
     def _not_inverted(self) -> Self:
         if self.west >= self.east:
-            _refuse(f"west {self.west} is not less than east {self.east}", "Swap west and east")
+            refuse(f"west {self.west} is not less than east {self.east}", "Swap west and east")
         if self.south >= self.north:
-            _refuse(
+            refuse(
                 f"south {self.south} is not less than north {self.north}", "Swap south and north"
             )
         return self
@@ -311,7 +205,7 @@ class Extent(_Model):
         return self.west, self.south, self.east, self.north
 
 
-class DefaultPoint(_Model):
+class DefaultPoint(SchemeTable):
     """A point, WGS-84 degrees, on which reports without a place were put."""
 
     lon: Longitude
@@ -319,17 +213,17 @@ class DefaultPoint(_Model):
     note: str = ""
 
 
-class PeopleRules(_Model):
+class PeopleRules(SchemeTable):
     """What the scheme says on assignments."""
 
-    findings: dict[FindingKind, Severity] = {}
+    findings: dict[FindingKind, Severity] = Field(default_factory=dict)
 
     def severity(self, kind: FindingKind) -> Severity:
         """Say whether a finding about assignments stops a publish."""
         return self.findings.get(kind, default_severity(kind))
 
 
-class Scheme(_Model):
+class Scheme(SchemeTable):
     """One city's set-up.
 
     Get one by `read_scheme`, `parse_scheme` or `Scheme.from_document`; they alone check how its
@@ -338,8 +232,8 @@ class Scheme(_Model):
 
     code: Code
     title: Title
-    time_zone: Annotated[str, AfterValidator(_time_zone)]
-    storage_crs: Annotated[CrsName, AfterValidator(_storage_crs)]
+    time_zone: TimeZoneName
+    storage_crs: StorageCrsName
     input_crs: Annotated[tuple[CrsName, ...], Field(min_length=1)]
     """What coordinates may come in; the first is what an undeclared point is in."""
     extent: Extent
@@ -479,7 +373,7 @@ def _syntax_problem(message: str, text: str) -> SchemeProblem:
 _KNOWN_KEYS = sorted(
     {
         field.alias or name
-        for model in _Model.__subclasses__()
+        for model in SchemeTable.__subclasses__()
         for name, field in model.model_fields.items()
     }
 )
@@ -514,7 +408,7 @@ def _model_fault(error: Mapping[str, Any]) -> _Fault:
         message = f"{value!r} is none of {error['ctx']['expected']}"
         choices = re.findall(r"'(\w+)'", error["ctx"]["expected"])
         remedy = _did_you_mean(str(value), choices) or remedy
-    elif kind != _REFUSED:
+    elif kind != REFUSED:
         message = f"{message[:1].lower()}{message[1:]}, not {error['input']!r}"
     return _Fault(key, message, remedy)
 
