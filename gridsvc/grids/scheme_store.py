@@ -21,6 +21,7 @@ GEOMETRY_COLUMNS = (
     ("area_edit", "boundary", "MultiPolygon"),
     ("area_piece", "piece", "Polygon"),
     ("report", "point", "Point"),
+    ("case", "point", "Point"),
 )
 
 

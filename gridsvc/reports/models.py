@@ -1,4 +1,7 @@
-"""The tables: reports as received, and the answers they were given; rows are only added.
+"""The tables: reports as received, the answers they were given, and the cases opened for them.
+
+Reports, answers and events are only added to. A case's row says where its events have led; it is
+written in the transaction that adds the event, and the log alone would make it again.
 
 A report holds no name and no phone. Who sent it is a hash of the sender's own token.
 """
@@ -9,10 +12,12 @@ from typing import Any
 
 from geoalchemy2 import Geometry, WKBElement
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     LargeBinary,
     SmallInteger,
@@ -26,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gridsvc.db import Base
-from gridsvc.reports.terms import Cause, Channel, Mark
+from gridsvc.reports.terms import CaseState, Cause, Channel, EventKind, Mark
 
 Instant = DateTime(timezone=True)
 
@@ -102,4 +107,108 @@ class ReportAnswer(Base):
     revision: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
     answer: Mapped[dict[str, Any] | None] = mapped_column(
         JSONB(none_as_null=True), comment="an Answer, masked; from a file codes alone"
+    )
+
+
+class Case(Base):
+    """The work opened for one or more reports: where its events have led."""
+
+    __tablename__ = "case"
+    __table_args__ = (
+        CheckConstraint(f"state IN {tuple(map(str, CaseState))}", name="state"),
+        CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", name="closed"),
+        CheckConstraint("(state = 'merged') = (merged_into IS NOT NULL)", name="merged"),
+        CheckConstraint("step >= 0", name="step"),
+        # Open cases of a category near a place: what a new report may be a duplicate of.
+        Index(
+            "case_open_point_idx",
+            "point",
+            postgresql_using="gist",
+            postgresql_where=text("closed_at IS NULL AND merged_into IS NULL"),
+        ),
+        # What times out next.
+        Index(
+            "case_step_due_at_idx",
+            "step_due_at",
+            postgresql_where=text("state = 'dispatched'"),
+        ),
+        Index("case_state_idx", "state", "opened_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    category: Mapped[str | None] = mapped_column(Text)
+    point: Mapped[WKBElement | None] = mapped_column(
+        Geometry("POINT", spatial_index=False), comment="of the first report; storage CRS"
+    )
+    areas: Mapped[dict[str, str]] = mapped_column(
+        JSONB, server_default="{}", comment="code by layer, as the first report was answered"
+    )
+    responsible: Mapped[str | None] = mapped_column(Text, comment="party code, likewise")
+    opened_at: Mapped[datetime] = mapped_column(
+        Instant, index=True, comment="when its first report came in"
+    )
+    state: Mapped[str] = mapped_column(Text)
+    state_since: Mapped[datetime] = mapped_column(Instant)
+    holder: Mapped[str | None] = mapped_column(
+        Text, comment="code of the party that has it to act on"
+    )
+    step: Mapped[int] = mapped_column(
+        SmallInteger, server_default="0", comment="of the escalation chain; 0 before any dispatch"
+    )
+    step_due_at: Mapped[datetime | None] = mapped_column(
+        Instant, comment="when it climbs by itself; null on the last step"
+    )
+    tier: Mapped[str | None] = mapped_column(Text, comment="code of a tier of the scheme")
+    due_at: Mapped[datetime | None] = mapped_column(
+        Instant, index=True, comment="by when it should be closed; null without such a limit"
+    )
+    closed_at: Mapped[datetime | None] = mapped_column(Instant, index=True)
+    report_count: Mapped[int] = mapped_column(server_default="1", comment="reports in it now")
+    return_count: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    failed_verification_count: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("case.id"))
+    last_event: Mapped[int] = mapped_column(comment="number of the newest event")
+
+
+class CaseEvent(Base):
+    """One thing that happened to a case; the log is only added to."""
+
+    __tablename__ = "case_event"
+    __table_args__ = (
+        CheckConstraint(f"kind IN {tuple(map(str, EventKind))}", name="kind"),
+        CheckConstraint(f"state IN {tuple(map(str, CaseState))}", name="state"),
+    )
+
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Instant)
+    actor: Mapped[str] = mapped_column(
+        Text, comment="who told it: a caller of the API, a file's source, or 'gridsvc' itself"
+    )
+    party: Mapped[str | None] = mapped_column(
+        Text, comment="code of the party that did it, or had the case"
+    )
+    to_party: Mapped[str | None] = mapped_column(Text, comment="code of the party that gets it")
+    reason: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    state: Mapped[str] = mapped_column(Text, comment="of the case from then on")
+
+
+class CaseReport(Base):
+    """Which case a report belongs to now; the events tell which ones it belonged to before."""
+
+    __tablename__ = "case_report"
+    __table_args__ = (
+        Index("case_report_case_id_idx", "case_id"),
+        # The first reporter is the one who is credited.
+        Index("case_report_first_idx", "case_id", unique=True, postgresql_where=text("is_first")),
+    )
+
+    report_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("report.id"), primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"))
+    is_first: Mapped[bool]
+    joined_at: Mapped[datetime] = mapped_column(Instant)
+    distance_m: Mapped[float | None] = mapped_column(
+        Double, comment="from the first report; null where a point is missing"
     )
