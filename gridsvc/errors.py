@@ -25,6 +25,8 @@
     ├── KeyNameTaken
     ├── UnknownKey
     ├── UnknownReport
+    ├── UnknownService
+    ├── UnknownJurisdiction
     ├── IdempotencyKeyReused
     ├── TableError
     └── QuestionError
@@ -614,6 +616,36 @@ class UnknownReport(GridsvcError):
             f"There is no report {report_id!r}", remedy="Use the id that filing it gave"
         )
         self.report_id = report_id
+
+
+class UnknownService(GridsvcError):
+    """No category in force that can be asked for bears this code.
+
+    Attributes:
+        code: As given.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            f"There is no service {code!r}", remedy="Use a service_code of the list of services"
+        )
+        self.code = code
+
+
+class UnknownJurisdiction(GridsvcError):
+    """This service answers for another city.
+
+    Attributes:
+        name: As given.
+        own: The code of the city's scheme.
+    """
+
+    def __init__(self, name: str, *, own: str) -> None:
+        super().__init__(
+            f"There is no jurisdiction {name!r} here", remedy=f"Use {own!r}, or leave it out"
+        )
+        self.name = name
+        self.own = own
 
 
 class IdempotencyKeyReused(GridsvcError):

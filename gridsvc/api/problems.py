@@ -5,7 +5,7 @@ address, for closed networks have nothing to open. `KINDS` is the whole list for
 wrong or must wait for; an error that is not in it is ours, and nothing of it is told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +20,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from gridsvc import errors
+
+Dialect = Callable[[Request, dict[str, Any], Mapping[str, str] | None], Response]
+"""Tells a problem, with headers for the response, as another standard wants it told."""
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:gridsvc:problem:"
@@ -111,6 +114,10 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.UnknownLayer: Kind(_BAD, "unknown-layer", "Unknown layer", ("layer",)),
     errors.UnknownArea: Kind(HTTPStatus.NOT_FOUND, "unknown-area", "Unknown area"),
     errors.UnknownReport: Kind(HTTPStatus.NOT_FOUND, "unknown-report", "Unknown report"),
+    errors.UnknownService: Kind(HTTPStatus.NOT_FOUND, "unknown-service", "Unknown service"),
+    errors.UnknownJurisdiction: Kind(
+        HTTPStatus.NOT_FOUND, "unknown-jurisdiction", "Unknown jurisdiction"
+    ),
     errors.IdempotencyKeyReused: Kind(
         HTTPStatus.CONFLICT, "idempotency-key-reused", "The key was used for another report"
     ),
@@ -170,8 +177,14 @@ def respond(
     return _response(request, body, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Let every foreseen error of the app leave as a problem."""
+def install(app: FastAPI, dialects: Mapping[str, Dialect]) -> None:
+    """Let every foreseen error of the app leave as a problem.
+
+    Args:
+        app: The app.
+        dialects: Who tells the errors of paths that begin so in another way.
+    """
+    app.state.dialects = dialects
     app.add_exception_handler(errors.GridsvcError, _domain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -195,6 +208,10 @@ def _response(
 ) -> Response:
     # For the log's line.
     request.state.problem = body["type"].removeprefix(TYPE)
+    for prefix, tell in request.app.state.dialects.items():
+        if request.url.path.startswith(prefix):
+            dialect: Dialect = tell
+            return dialect(request, body, headers)
     return Response(
         orjson.dumps(body | {"request_id": request.state.request_id}),
         status_code=body["status"],
