@@ -7,7 +7,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from sqlalchemy.orm import sessionmaker
 
-from gridsvc.api import areas, docs, health, maps, open311, people, problems, reports, responsible
+from gridsvc.api import (
+    areas,
+    credit,
+    docs,
+    health,
+    maps,
+    open311,
+    people,
+    problems,
+    reports,
+    responsible,
+)
 from gridsvc.api.requests import Requests
 from gridsvc.db import create_engine
 from gridsvc.errors import SettingsError
@@ -72,7 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app, {open311.PREFIX: open311.tell_problem})
     docs.install(app)
-    for module in (health, responsible, reports, open311, areas, people, maps):
+    for module in (health, responsible, reports, credit, open311, areas, people, maps):
         app.include_router(module.router)
     maps.mount_static(app)
     return app

@@ -142,3 +142,7 @@ MayFile = Annotated[Caller, require(Scope.REPORT, found_by=get_writing_caller)]
 """Files reports."""
 MaySeeReports = Annotated[Caller, require(Scope.REPORT, Scope.MANAGE)]
 """Reads reports, in which names and phones are masked."""
+MaySeeCredit = Annotated[Caller, require(Scope.REPORT)]
+"""Asks what its own reporters have earned."""
+MaySeeRecords = Annotated[Caller, require(Scope.MANAGE)]
+"""Reads the record of an area or a party."""

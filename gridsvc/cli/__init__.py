@@ -13,6 +13,7 @@ from gridsvc.cli import (
     locate,
     locate_file,
     people,
+    records,
     reports,
     schemes,
     serve,
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, locate, locate_file, serve):
+for module in (cluster, change_sets, locate, locate_file, records, serve):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from gridsvc.crs import parse_crs
 from gridsvc.errors import CategoriesError, SchemeError, SchemeProblem, UnknownCrs
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
+from gridsvc.grids.credit_rules import CreditRules
 from gridsvc.grids.scheme_fields import (
     REFUSED,
     Code,
@@ -246,6 +247,8 @@ class Scheme(SchemeTable):
     ladders: Annotated[tuple[Ladder, ...], Field(alias="ladder")] = ()
     escalation: tuple[EscalationStep, ...] = ()
     people: PeopleRules = PeopleRules()
+    credit: CreditRules | None = None
+    """None: reporters are not credited."""
 
     @staticmethod
     def from_document(

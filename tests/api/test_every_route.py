@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -33,11 +34,13 @@ NEEDS_NO_KEY = {
     "/open311/v2/services/x.json",
 }
 NEEDS_NO_DATABASE = {"/healthz"}
+PARAMS: dict[str, dict[str, Any]] = {"/v1/responsible": YARD, "/v1/records": {"party": "P1"}}
 FILE = {("post", "/v1/reports"), ("post", "/open311/v2/requests.{fmt}")}
 REPORT_ID = "00000000-0000-0000-0000-000000000000"
 BODIES = {
     "/v1/responsible": {"points": [YARD]},
     "/v1/reports": YARD | {"channel": "hotline"},
+    "/v1/credit": {"reporter": "a-token-of-twenty-chars"},
 }
 
 
@@ -59,7 +62,7 @@ def call(client: TestClient, method: str, path: str) -> Response:
     if method == "POST" and path.startswith(OPEN311):
         form = {"service_code": "0102", "lat": str(YARD["lat"]), "long": str(YARD["lon"])}
         return client.post(path, data=form)
-    params = YARD if path == "/v1/responsible" and method == "GET" else {}
+    params = PARAMS.get(path, {}) if method == "GET" else {}
     body = BODIES[path] if method == "POST" else None
     headers = {"Idempotency-Key": "one"} if path == "/v1/reports" else {}
     return client.request(method, path, params=params, json=body, headers=headers)
@@ -90,6 +93,8 @@ def test_the_contract_is_served(app: FastAPI) -> None:
         ("POST", "/v1/responsible"),
         ("POST", "/v1/reports"),
         ("GET", f"/v1/reports/{REPORT_ID}"),
+        ("POST", "/v1/credit"),
+        ("GET", "/v1/records"),
         ("GET", "/v1/layers"),
         ("GET", "/v1/areas"),
         ("GET", "/v1/areas/x/x"),

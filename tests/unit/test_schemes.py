@@ -142,6 +142,30 @@ def test_findings_stop_or_report(base: Path) -> None:
     assert scheme.layer("quarter") is None
 
 
+def test_a_scheme_may_credit_reporters(base: Path) -> None:
+    assert parse_scheme(GOOD, source="town.toml", base=base).credit is None
+    text = GOOD + "\n[credit]\nfirst_points = 5\njoined_points = 5\n"
+    scheme = parse_scheme(text, source="town.toml", base=base)
+    assert scheme.credit is not None
+    assert (scheme.credit.first_points, scheme.credit.joined_points) == (5, 5)
+    assert Scheme.from_document(scheme.document()) == scheme
+
+
+@pytest.mark.parametrize(
+    ("rules", "key", "remedy"),
+    [
+        ("joined_points = 1", "credit.first_points", "Add it"),
+        ("first_points = -1", "credit.first_points", ""),
+        ("first_points = 1\njoined_points = 2", "credit", "Swap"),
+        ("first_points = 1\njoint_points = 1", "credit.joint_points", "joined_points"),
+    ],
+)
+def test_odd_credit_is_refused(base: Path, rules: str, key: str, remedy: str) -> None:
+    (problem,) = problems(f"{GOOD}\n[credit]\n{rules}\n", base)
+    assert problem.key == key
+    assert remedy in problem.remedy
+
+
 def test_a_stored_scheme_is_the_same_and_needs_no_file(base: Path) -> None:
     scheme = parse_scheme(GOOD, source="town.toml", base=base)
     stored = json.loads(json.dumps(scheme.document()))
