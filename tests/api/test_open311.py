@@ -28,7 +28,7 @@ from gridsvc.settings import Settings
 from tests import small_city
 from tests.api.shapes import assert_open311_errors, assert_problem
 from tests.db_fixtures import MakeDatabase
-from tests.factories import lead_case, make_scheme
+from tests.factories import appoint, box, found, lead_case, make_scheme
 from tests.small_city import OUTSIDE, YARD
 
 BASE = "/open311/v2"
@@ -534,6 +534,30 @@ def test_an_imported_report_stands_as_its_file_says(
         "open,closed": [waits, ended],
     }.items():
         assert get_both(app_of, "/requests", "service_requests", status=status, **march) == codes
+
+
+def test_a_person_who_manages_is_masked(make_database: MakeDatabase, tmp_path: Path) -> None:
+    """In the answer to a filed report and in that to an imported one, which holds codes alone."""
+    url = make_database()
+    engine = create_engine(url)
+    past = tmp_path / "past.csv"
+    past.write_text(f"id,x,y,at\npast,{YARD['lon']},{YARD['lat']},2026-03-02T10:00\n")
+    with Session(engine) as session:
+        town = box(0, 0, 1000, 1000)
+        found(session, {("district", "D"): town, ("street", "S"): town})
+        appoint(session, {"party": "P9", "layer": "street", "area": "S", "duty": "management"})
+        session.commit()
+        import_history(
+            session, engine, past, HistoryColumns(id="id", lon="x", lat="y", opened="at")
+        )
+        session.commit()
+    engine.dispose()
+    settings = Settings(database_url=SecretStr(url), api_keys_required=False)
+    with TestClient(create_app(settings)) as client:
+        client.post(f"{BASE}/requests.json", data=RUBBISH)
+        times = {"start_date": "2026-01-01T00:00:00Z"}
+        told = [*ask(client), *ask(client, **times)]
+    assert [one["agency_responsible"] for one in told] == ["张*", "张*"]
 
 
 @pytest.fixture(scope="module")
