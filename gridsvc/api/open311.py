@@ -268,7 +268,7 @@ _Responses = dict[int | str, dict[str, Any]]
 
 def _documented(status: HTTPStatus | str, model: object, description: str) -> _Responses:
     """Describe a body that comes in both formats."""
-    same = {"schema": {"type": "string"}, "description": "The same by the Spark convention"}
+    same = {"schema": {"type": "string", "description": "The same by the Spark convention"}}
     return {status: {"model": model, "description": description, "content": {"text/xml": same}}}
 
 
