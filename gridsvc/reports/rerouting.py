@@ -19,6 +19,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import sql
+from gridsvc.reports.answers import codes, last_answers
 from gridsvc.reports.history import marks_of
 from gridsvc.reports.intake import judge
 from gridsvc.reports.models import Report, ReportAnswer
@@ -127,7 +128,7 @@ def _answer_again(
     """Store whole Answers beside those that they differ from; gives how many."""
     ids = list(asked_at)
     reports = session.scalars(select(Report).where(Report.id.in_(ids))).all()
-    last = _last_answers(session, ids)
+    last = last_answers(session, ids)
     _, answers = answer_many(
         session, [_question(report, asked_at[report.id]) for report in reports]
     )
@@ -148,33 +149,6 @@ def _answer_again(
     session.flush()
     session.expunge_all()
     return changed
-
-
-def codes(answer: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Give the areas and parties of an answer, whole or from a file, in one shape."""
-    if answer is None or "enforcement_lead" in answer:
-        return answer and {key: answer[key] for key in answer if key != "edge_m"}
-    pair = answer["enforcement"] or {}
-    return {
-        "areas": {layer: area["code"] for layer, area in answer["areas"].items()},
-        "responsible": _party(answer["responsible"]),
-        "management": _party(answer["management"]),
-        "enforcement_lead": _party(pair.get("lead")),
-        "enforcement_assistant": _party(pair.get("assistant")),
-        "supervisor": _party(answer["supervisor"]),
-    }
-
-
-def _party(holder: dict[str, Any] | None) -> str | None:
-    return holder["party"]["code"] if holder else None
-
-
-def _last_answers(session: Session, ids: list[uuid.UUID]) -> dict[uuid.UUID, ReportAnswer]:
-    rows = session.scalars(
-        select(ReportAnswer).where(ReportAnswer.report_id.in_(ids)).order_by(ReportAnswer.number)
-    )
-    # Of each report the last one stays.
-    return {row.report_id: row for row in rows}
 
 
 def next_same_hour(at: datetime, *, now: datetime, zone: ZoneInfo) -> datetime:

@@ -28,10 +28,11 @@ from gridsvc.errors import (
 from gridsvc.grids.changesets import publish
 from gridsvc.grids.models import Area, Assignment, AssignmentEdit
 from gridsvc.grids.scheme_store import load_scheme
+from gridsvc.reports.answers import codes
 from gridsvc.reports.history import HistoryColumns, HistoryReport, import_history
 from gridsvc.reports.intake import Draft, FiledReport, file_report, find_report
 from gridsvc.reports.models import Report, ReportAnswer
-from gridsvc.reports.rerouting import codes, next_same_hour, reroute
+from gridsvc.reports.rerouting import next_same_hour, reroute
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing.router import Question, answer
 from tests import small_city
