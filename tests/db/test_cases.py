@@ -1,26 +1,19 @@
 """A case goes where its events lead, one act at a time, and its log alone would make it again."""
 
 import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gridsvc.errors import ActRefused, CaseMovedOn, ReportWithoutCase, UnknownCase, UnknownReport
+from gridsvc.errors import CaseMovedOn
 from gridsvc.reports.case_log import TRANSITIONS, replay
 from gridsvc.reports.cases import (
     Act,
-    CaseFilter,
     CaseSummary,
     act,
-    act_on_report,
-    case_of,
-    list_cases,
     merge,
-    part,
     read_case,
     read_log,
     standing_of,
@@ -49,7 +42,7 @@ def file_at(
     return file_report(session, draft, idempotency_key=str(uuid.uuid4()), caller="desk")
 
 
-def do(session: Session, case_id: int, *kinds: EventKind, **told: Any) -> CaseSummary:
+def do(session: Session, case_id: int, *kinds: EventKind, **told: object) -> CaseSummary:
     for kind in kinds:
         case = act(session, case_id, Act(kind=kind, actor="desk", **(WORDS | told)))
     return case
@@ -70,8 +63,8 @@ def town(session: Session) -> Session:
 
 
 @pytest.fixture(autouse=True)
-def every_row_is_its_log(session: Session) -> Any:
-    """After each test: each case's row is what its log alone gives."""
+def every_row_is_its_log(session: Session) -> Iterator[None]:
+    """After each test, each case's row is what its log alone gives."""
     yield
     session.expire_all()
     for row in session.query(Case):
