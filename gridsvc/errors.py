@@ -32,6 +32,7 @@
     ├── ReportWithoutCase
     ├── CaseMovedOn
     ├── ActRefused
+    ├── IndicatorsRefused
     ├── TableError
     └── QuestionError
         ├── NothingPublished
@@ -343,6 +344,18 @@ class PeopleFileRefused(ImportRefused):
         shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if faults[5:] else "")
         super().__init__(source, shown, remedy="Mend these rows; nothing was changed")
         self.faults = faults
+
+
+class IndicatorsRefused(GridsvcError):
+    """A question for indicators that has no meaning.
+
+    Attributes:
+        field: What is at fault.
+    """
+
+    def __init__(self, field: str, fault: str, *, remedy: str) -> None:
+        super().__init__(f"{field}: {fault}", remedy=remedy)
+        self.field = field
 
 
 class TableError(GridsvcError):

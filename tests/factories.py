@@ -1,5 +1,6 @@
 """Makes the records that tests of the database are about, each in a line."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +19,7 @@ from gridsvc.grids.models import AreaEdit, AssignmentEdit, ChangeSet, PartyEdit
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import Scheme, parse_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
+from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.routing.router import Question, answer
 from tests import small_city
 
@@ -294,3 +296,42 @@ def lead_case(
         },
     )
     return case_id
+
+
+def file_as_of(
+    session: Session,
+    at: datetime,
+    *,
+    east_m: float = 200,
+    north_m: float = 200,
+    category: str | None = "0102",
+) -> Report:
+    """Store a routed report as if it had come in at an instant; it has no case yet."""
+    x, y = EAST_M + east_m, NORTH_M + north_m
+    given = answer(session, Question(x=x, y=y, crs=STORAGE, at=at, category=category))
+    report = Report(
+        id=uuid.uuid4(),
+        source="test",
+        source_id=str(uuid.uuid4()),
+        x=x,
+        y=y,
+        crs=STORAGE,
+        point=from_shape(shapely.Point(x, y), srid=small_city.SRID),
+        category=category,
+        received_at=at,
+    )
+    session.add(report)
+    session.flush()
+    session.add(
+        ReportAnswer(
+            report_id=report.id,
+            number=1,
+            cause="intake",
+            answered_at=at,
+            mark="routed",
+            revision=given["revision"],
+            answer=given,
+        )
+    )
+    session.flush()
+    return report

@@ -7,8 +7,10 @@ import typer
 
 from gridsvc.cli import (
     areas,
+    cases,
     change_sets,
     cluster,
+    indicators,
     keys,
     locate,
     locate_file,
@@ -31,13 +33,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, locate, locate_file, records, serve):
+for module in (cluster, change_sets, locate, locate_file, indicators, records, serve):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),
     ("areas", areas.app),
     ("people", people.app),
     ("reports", reports.app),
+    ("cases", cases.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

@@ -1,5 +1,6 @@
 """Areas as they held at an instant: whole layers by page, or one by its code."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -202,6 +203,16 @@ def read_area(session: Session, *, now: Moment, layer: str, code: str) -> AreaRo
     if not found:
         raise UnknownArea(layer, code, at=now.at)
     return found[0]
+
+
+def area_names(session: Session, layer: str, codes: Iterable[str]) -> dict[str, str | None]:
+    """Name areas by their newest versions, those that are no more too."""
+    rows = session.execute(
+        select(Area.code, Area.name)
+        .where(Area.layer == layer, Area.code.in_(set(codes)))
+        .order_by(Area.id)
+    )
+    return {row.code: row.name for row in rows}
 
 
 def _question(now: Moment) -> Select[Any]:

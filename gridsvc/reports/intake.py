@@ -192,13 +192,22 @@ def find_report(session: Session, report_id: str) -> FiledReport:
     Raises:
         UnknownReport: there is none of this id.
     """
-    try:
-        wanted = uuid.UUID(report_id)
-    except ValueError:
-        raise errors.UnknownReport(report_id) from None
+    wanted = report_key(report_id)
     if session.get(Report, wanted) is None:
         raise errors.UnknownReport(report_id)
     return _read(session, wanted)
+
+
+def report_key(report_id: str) -> uuid.UUID:
+    """Read the id of a report.
+
+    Raises:
+        UnknownReport: it is no such id.
+    """
+    try:
+        return uuid.UUID(report_id)
+    except ValueError:
+        raise errors.UnknownReport(report_id) from None
 
 
 def judge(told: dict[str, Any] | errors.GridsvcError) -> dict[str, Any]:

@@ -34,13 +34,22 @@ NEEDS_NO_KEY = {
     "/open311/v2/services/x.json",
 }
 NEEDS_NO_DATABASE = {"/healthz"}
-PARAMS: dict[str, dict[str, Any]] = {"/v1/responsible": YARD, "/v1/records": {"party": "P1"}}
+PARAMS: dict[str, dict[str, Any]] = {
+    "/v1/responsible": YARD,
+    "/v1/records": {"party": "P1"},
+    "/v1/indicators": {"month": "2026-10"},
+    "/v1/indicators/escalation": {"month": "2026-10"},
+    "/indicators": {"month": "2026-10"},
+}
 FILE = {("post", "/v1/reports"), ("post", "/open311/v2/requests.{fmt}")}
 REPORT_ID = "00000000-0000-0000-0000-000000000000"
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "/v1/responsible": {"points": [YARD]},
     "/v1/reports": YARD | {"channel": "hotline"},
     "/v1/credit": {"reporter": "a-token-of-twenty-chars"},
+    "/events": {"kind": "declared_hard", "reason": "the main is a hundred years old"},
+    "/merge": {"into": 2},
+    "/part": {},
 }
 
 
@@ -54,7 +63,8 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def _filled(path: str) -> str:
-    path = path.replace("{report_id}", REPORT_ID).replace("{fmt}", "json")
+    path = path.replace("{report_id}", REPORT_ID).replace("{case_id}", "1")
+    path = path.replace("{fmt}", "json")
     return re.sub(r"\{\w+\}", "x", path)
 
 
@@ -63,7 +73,11 @@ def call(client: TestClient, method: str, path: str) -> Response:
         form = {"service_code": "0102", "lat": str(YARD["lat"]), "long": str(YARD["lon"])}
         return client.post(path, data=form)
     params = PARAMS.get(path, {}) if method == "GET" else {}
-    body = BODIES[path] if method == "POST" else None
+    body = (
+        next(body for end, body in BODIES.items() if path.endswith(end))
+        if method == "POST"
+        else None
+    )
     headers = {"Idempotency-Key": "one"} if path == "/v1/reports" else {}
     return client.request(method, path, params=params, json=body, headers=headers)
 
@@ -95,6 +109,15 @@ def test_the_contract_is_served(app: FastAPI) -> None:
         ("GET", f"/v1/reports/{REPORT_ID}"),
         ("POST", "/v1/credit"),
         ("GET", "/v1/records"),
+        ("GET", "/v1/indicators"),
+        ("GET", "/v1/indicators/escalation"),
+        ("GET", "/indicators"),
+        ("POST", f"/v1/reports/{REPORT_ID}/events"),
+        ("POST", f"/v1/reports/{REPORT_ID}/part"),
+        ("GET", "/v1/cases"),
+        ("GET", "/v1/cases/1"),
+        ("POST", "/v1/cases/1/events"),
+        ("POST", "/v1/cases/1/merge"),
         ("GET", "/v1/layers"),
         ("GET", "/v1/areas"),
         ("GET", "/v1/areas/x/x"),
@@ -257,14 +280,24 @@ def test_docs_come_from_this_service_alone(client: TestClient) -> None:
         assert len(asset.content) > 100
 
 
-def test_openapi_agrees_with_real_answers(client: TestClient, app: FastAPI) -> None:
+def test_openapi_agrees_with_real_answers(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = client.get("/openapi.json").json()
-    filed = call(client, "POST", "/v1/reports").json()["id"]
+    filed = call(client, "POST", "/v1/reports").json()
+    other = client.post(
+        "/v1/reports", json=BODIES["/v1/reports"], headers={"Idempotency-Key": "another"}
+    ).json()
+    monkeypatch.setitem(BODIES, "/merge", {"into": filed["case"]["id"]})
     for method, path in routes(app):
         if path.startswith(OPEN311):
             continue
-        real = path.replace("/x/x", "/courtyard/C/1").replace(REPORT_ID, filed)
+        # The other case is merged into the first one, whose report can be parted then.
+        case_id = (other if path.endswith("/merge") else filed)["case"]["id"]
+        real = path.replace("/x/x", "/courtyard/C/1").replace(REPORT_ID, filed["id"])
+        real = real.replace("/cases/1", f"/cases/{case_id}")
         template = path.replace("/x/x", "/{layer}/{code}").replace(REPORT_ID, "{report_id}")
+        template = template.replace("/cases/1", "/cases/{case_id}")
         told = document["paths"][template][method.lower()]
         response = call(client, method, real)
         assert response.status_code == 200  # the report is filed already: its key repeats
