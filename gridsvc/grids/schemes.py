@@ -36,6 +36,7 @@ from gridsvc.grids.scheme_fields import (
     Weekday,
     refuse,
 )
+from gridsvc.grids.stand_in_rules import StandIn, stand_in_faults
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
     Duty,
@@ -246,6 +247,7 @@ class Scheme(SchemeTable):
     ladders: Annotated[tuple[Ladder, ...], Field(alias="ladder")] = ()
     escalation: tuple[EscalationStep, ...] = ()
     people: PeopleRules = PeopleRules()
+    stand_ins: Annotated[tuple[StandIn, ...], Field(alias="stand_in")] = ()
 
     @staticmethod
     def from_document(
@@ -453,6 +455,8 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         if isinstance(code, str) and code not in known:
             yield _unknown_layer(("escalation", index, "layer"), code, filter(None, known))
     yield from _place_faults(document)
+    for fault in stand_in_faults(_tables(document, "stand_in")):
+        yield _Fault(*fault)
 
 
 def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:
