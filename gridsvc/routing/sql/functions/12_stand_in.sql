@@ -54,7 +54,7 @@ $$;
 -- to lead there, where the scheme names no stand-in for the duty, or where all are off.
 --   as in gridsvc.holder; scheme_id names the rules
 -- It stands in for the lead whose shift it is, else for one of another shift.
-CREATE OR REPLACE FUNCTION gridsvc.stand_in(
+CREATE OR REPLACE FUNCTION gridsvc.relief(
     area gridsvc.covered_area, duty text, category text,
     revision integer, at timestamptz, minute integer, scheme_id integer,
     OUT held gridsvc.assignment, OUT stand_in gridsvc.standing_in
@@ -76,7 +76,7 @@ BEGIN
     END IF;
     FOR kind IN
         SELECT r.by FROM gridsvc.stand_in_rule AS r
-        WHERE r.scheme_id = stand_in.scheme_id AND r.duty = stand_in.duty ORDER BY r.position
+        WHERE r.scheme_id = relief.scheme_id AND r.duty = relief.duty ORDER BY r.position
     LOOP
         stand_in := ROW(away.party_code, away.why, kind, NULL)::gridsvc.standing_in;
         IF kind = 'assistant' THEN
@@ -118,7 +118,7 @@ BEGIN
     IF FOUND THEN
         RETURN NEXT;
     ELSE
-        RETURN QUERY SELECT s.held, s.stand_in FROM gridsvc.stand_in(
+        RETURN QUERY SELECT s.held, s.stand_in FROM gridsvc.relief(
             area, duty, category, revision, at, minute, scheme_id) AS s;
     END IF;
 END

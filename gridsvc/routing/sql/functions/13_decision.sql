@@ -41,7 +41,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS $$
     ), stood_in AS MATERIALIZED (
         SELECT o.n, s.held, s.stand_in
         FROM asked AS o
-        CROSS JOIN LATERAL gridsvc.stand_in(
+        CROSS JOIN LATERAL gridsvc.relief(
             o.area, decision.duty, decision.category, decision.revision, decision.at,
             decision.minute, decision.scheme_id) AS s
         WHERE (o.held).id IS NULL
