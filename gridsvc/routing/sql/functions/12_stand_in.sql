@@ -7,11 +7,15 @@ CREATE OR REPLACE FUNCTION gridsvc.shared_edge_m(a geometry, b geometry) RETURNS
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     reach_m CONSTANT double precision := 0.005;
-    ours geometry := ST_Boundary(a);
-    theirs geometry;
+    -- What they share lies in the box of both. Snapping compares every node with every other, so
+    -- the rest of long boundaries is cut off first, well outside.
+    box CONSTANT box2d := ST_Expand(ST_Intersection(
+        ST_Expand(ST_Envelope(a), reach_m), ST_Expand(ST_Envelope(b), reach_m)), 1.0)::box2d;
+    ours geometry := ST_ClipByBox2D(ST_Boundary(a), box);
+    theirs geometry := ST_ClipByBox2D(ST_Boundary(b), box);
 BEGIN
     -- Each takes over the nodes of the other, so that what they share is the same lines.
-    theirs := ST_Snap(ST_Boundary(b), ours, reach_m);
+    theirs := ST_Snap(theirs, ours, reach_m);
     ours := ST_Snap(ours, theirs, reach_m);
     RETURN ST_Length(ST_Intersection(ours, theirs));
 END
