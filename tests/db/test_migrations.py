@@ -93,7 +93,16 @@ def test_a_reader_locates_and_sees_no_person(town: Session) -> None:
     found = town.execute(text(f"SELECT gridsvc.locate({YARD})")).scalar_one()
     assert found["responsible"]["party"]["name"] == "张**"
     assert town.scalar(text("SELECT count(*) FROM gridsvc.area")) == len(small_city.AREAS)
-    for table in ("party", "assignment", "party_edit", "assignment_edit", "api_key", "read_log"):
+    for table in (
+        "party",
+        "assignment",
+        "party_edit",
+        "assignment_edit",
+        "absence",
+        "absence_edit",
+        "api_key",
+        "read_log",
+    ):
         assert refused(town, f"SELECT * FROM gridsvc.{table}"), table
 
 
