@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
@@ -61,6 +62,16 @@ def test_down_to_nothing_and_up_again(own: Engine) -> None:
     assert {name for _, name in objects(own)} <= {"alembic_version", "alembic_version_pkc"} | {
         name for _, name in before if "alembic_version" in name
     }
+    migrate(own)
+    assert objects(own) == before
+
+
+def test_down_step_by_step_and_up_again(own: Engine) -> None:
+    before = objects(own)
+    script = Config()
+    script.set_main_option("script_location", "gridsvc:migrations")
+    for _ in ScriptDirectory.from_config(script).walk_revisions():
+        alembic(own, "downgrade", "-1")
     migrate(own)
     assert objects(own) == before
 
