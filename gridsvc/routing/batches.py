@@ -214,35 +214,33 @@ class _Place:
     @classmethod
     def of(cls, ladders: Ladders, city: City, numbers: list[int], category: str | None) -> Self:
         by_area = {city.areas[number]: number for number in numbers}
-        versions = {area: int(city.area_ids[number]) for area, number in by_area.items()}
+
+        def version_of(area: AreaKey) -> int:
+            return int(city.area_ids[by_area[area]])
+
         areas: dict[str, list[AreaKey]] = {}
         for area in by_area:
             areas.setdefault(area.layer, []).append(area)
         return cls(
-            {duty: ladders.chain(areas, duty, category, versions=versions) for duty in Duty},
+            {duty: ladders.chain(areas, duty, category, version_of=version_of) for duty in Duty},
             by_area,
             ladders.first_rung(areas),
         )
 
     def answer(self, at_us: int, minute: int) -> _Answer:
         """Tell who answers at an instant, which is that minute of the local week."""
-        held = {
-            duty: decide(chain, at_us=at_us, minute=minute) if chain else None
-            for duty, chain in self.chains.items()
-        }
-        lead = {duty: decided and decided.lead for duty, decided in held.items()}
-        responsible, enforcement = held[Duty.RESPONSIBILITY], held[Duty.ENFORCEMENT]
-        area = responsible.area if responsible else self.first_rung
-        holders = (
-            lead[Duty.RESPONSIBILITY],
-            lead[Duty.MANAGEMENT],
-            lead[Duty.ENFORCEMENT],
-            enforcement.assistant if enforcement else None,
-            lead[Duty.SUPERVISION],
+        responsible, management, enforcement, supervision = (
+            decide(self.chains[duty], at_us=at_us, minute=minute) for duty in Duty
         )
+        assistant = enforcement.assistant if enforcement else None
+        area = responsible.area if responsible else self.first_rung
         return (
             self.numbers[area] if area else -1,
-            *(holder.party_code if holder else None for holder in holders),
+            responsible and responsible.lead.party_code,
+            management and management.lead.party_code,
+            enforcement and enforcement.lead.party_code,
+            assistant.party_code if assistant else None,
+            supervision and supervision.lead.party_code,
         )
 
 

@@ -7,7 +7,7 @@ how far down the chain one goes. So chains can be kept and shared by all questio
 and most have a single link.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self, TypeAlias
@@ -295,7 +295,7 @@ class Ladders:
         duty: Duty,
         category: str | None,
         *,
-        versions: Mapping[AreaKey, int],
+        version_of: Callable[[AreaKey], int],
     ) -> Chain:
         """List who may hold a duty at a point, rung by rung.
 
@@ -303,7 +303,7 @@ class Ladders:
             areas: All that cover the point.
             duty: What is held.
             category: Class code; None asks for no category.
-            versions: Id of the version of each of the areas.
+            version_of: Gives the id of the version of each of the areas.
         """
         chain: list[Post] = []
         for layer, _ in self.ladder(duty, category):
@@ -312,17 +312,23 @@ class Ladders:
             for area in asked[:1] if layer in self.tiling else asked:
                 leads = self.watch(area, duty, category)
                 if leads:
-                    chain.append(self._post(area, leads, duty, category, versions[area]))
+                    chain.append(self._post(area, leads, duty, category, version_of))
                     if leads[-1].always:
                         return tuple(chain)
         return tuple(chain)
 
     def _post(
-        self, area: AreaKey, leads: Watch, duty: Duty, category: str | None, version: int
+        self,
+        area: AreaKey,
+        leads: Watch,
+        duty: Duty,
+        category: str | None,
+        version_of: Callable[[AreaKey], int],
     ) -> Post:
         stand_ins = () if leads[-1].always else self.stand_ins.get(duty, ())
-        neighbours = self.neighbours.get(version, ()) if StandInBy.NEIGHBOUR in stand_ins else ()
         asks_assistants = duty is Duty.ENFORCEMENT or StandInBy.ASSISTANT in stand_ins
+        asks_neighbours = StandInBy.NEIGHBOUR in stand_ins
+        neighbours = self.neighbours.get(version_of(area), ()) if asks_neighbours else ()
         return Post(
             area,
             leads,

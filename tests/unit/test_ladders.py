@@ -57,7 +57,7 @@ def test_moments_differ_where_an_absence_or_a_neighbour_begins_or_ends() -> None
 def test_a_neighbour_stands_in_while_both_are_there() -> None:
     other = lead("P2", THERE)
     built = ladders(lead("P1", HERE, (10, 20)), other, neighbour=Neighbour(THERE, 13, 17))
-    chain = built.chain({"street": [HERE]}, Duty.ENFORCEMENT, None, versions={HERE: VERSION})
+    chain = built.chain({"street": [HERE]}, Duty.ENFORCEMENT, None, version_of=lambda _: VERSION)
 
     def decided(at_us: int) -> Decided | None:
         return decide(chain, at_us=at_us, minute=0)
