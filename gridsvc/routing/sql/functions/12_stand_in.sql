@@ -2,9 +2,8 @@
 
 -- The length of the edge that two areas share, metres. Neighbours are drawn node by node and
 -- snapped to the millimetre, so a node on the other's slanted edge lies a hair off it: within
--- 5 mm, the width up to which the checks let a sliver pass, edges count as one. Of
--- the neighbours among Boston's precincts, one pair in twenty shares over a metre less where only
--- the very same lines count.
+-- 5 mm, the width up to which the checks let a sliver pass, edges count as one. Of the
+-- neighbours among Boston's precincts one pair in twenty would share over a metre less.
 CREATE OR REPLACE FUNCTION gridsvc.shared_edge_m(a geometry, b geometry) RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
