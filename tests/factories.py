@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.grids.changesets import open_change_set, publish
-from gridsvc.grids.models import AreaEdit, AssignmentEdit, ChangeSet, PartyEdit
+from gridsvc.grids.models import AbsenceEdit, AreaEdit, AssignmentEdit, ChangeSet, PartyEdit
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import Scheme, parse_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
@@ -160,6 +160,39 @@ def appoint(session: Session, *holders: dict[str, Any], name: str = "people") ->
     for holder in holders:
         propose_party(session, change_set, holder["party"])
         propose_holder(session, change_set, **holder)
+    return publish(session, change_set).revision
+
+
+def propose_absence(
+    session: Session,
+    change_set: ChangeSet,
+    party: str | None,
+    since: datetime | None,
+    until: datetime | None = None,
+    *,
+    reason: str | None = None,
+    replaces: int | None = None,
+) -> None:
+    """Propose that a party is away, or with a party of None the end of what it replaces."""
+    session.add(
+        AbsenceEdit(
+            change_set_id=change_set.id,
+            party_code=party,
+            valid_from=since,
+            valid_to=until,
+            reason=reason,
+            replaces=replaces,
+        )
+    )
+    session.flush()
+
+
+def send_away(
+    session: Session, party: str, since: datetime = FOUNDED_AT, until: datetime | None = None
+) -> int:
+    """Publish that a party is away; gives the revision."""
+    change_set = new_change_set(session, f"{party} away")
+    propose_absence(session, change_set, party, since, until)
     return publish(session, change_set).revision
 
 

@@ -13,7 +13,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from gridsvc.crs import WGS84, Bounds, convert_geometries
 from gridsvc.errors import BeforeFirstRevision, NothingPublished, UnknownArea, UnknownLayer
-from gridsvc.grids.models import Area, AreaPiece, Assignment, Layer, Revision, SchemeVersion
+from gridsvc.grids.models import (
+    Absence,
+    Area,
+    AreaPiece,
+    Assignment,
+    Layer,
+    Revision,
+    SchemeVersion,
+)
 
 # Areas may stick out of the scheme's extent; a box far beyond it has no place in a city's CRS.
 _EXTENT_MARGIN_DEG = 0.5
@@ -112,7 +120,7 @@ def moment(session: Session, at: datetime | None = None) -> Moment:
     return Moment(at=instant, revision=revision, newest=revision == newest)
 
 
-def in_force(version: type[Area | Assignment], now: Moment) -> list[ColumnElement[bool]]:
+def in_force(version: type[Area | Assignment | Absence], now: Moment) -> list[ColumnElement[bool]]:
     """Say which versions hold at a moment; for the newest revision area_live_idx helps."""
     live = (
         [version.rev_to.is_(None)]

@@ -75,7 +75,7 @@ def list_parties(
         limit: The most rows of a page.
         after: `Page.after` of the page before.
     """
-    question = select(*_party_columns(reveal=reveal)).order_by(Party.code).limit(limit + 1)
+    question = select(*party_columns(reveal=reveal)).order_by(Party.code).limit(limit + 1)
     if after is not None:
         question = question.where(Party.code > after)
     rows = tuple(_party(*row) for row in session.execute(question))
@@ -136,7 +136,7 @@ def list_assignments(  # noqa: PLR0913  each narrows the list
             Assignment.hours,
             begin(Assignment.valid_from),
             Assignment.valid_to,
-            *_party_columns(reveal=reveal),
+            *party_columns(reveal=reveal),
         )
         .join(Party, Party.code == Assignment.party_code)
         .outerjoin(
@@ -160,7 +160,8 @@ def list_assignments(  # noqa: PLR0913  each narrows the list
     return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
 
-def _party_columns(*, reveal: bool) -> tuple[ColumnElement[Any], ...]:
+def party_columns(*, reveal: bool) -> tuple[ColumnElement[Any], ...]:
+    """Select a party's code, name, phone and kind, as the caller may see them."""
     name, phone = (
         (Party.name, Party.phone)
         if reveal

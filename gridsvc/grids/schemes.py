@@ -46,6 +46,7 @@ from gridsvc.grids.scheme_fields import (
     Weekday,
     refuse,
 )
+from gridsvc.grids.stand_in_rules import StandIn, stand_in_faults
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
     Duty,
@@ -261,6 +262,7 @@ class Scheme(SchemeTable):
     """None: reporters are not credited."""
     duplicates: tuple[DuplicateRule, ...] = ()
     limits: Annotated[tuple[CaseLimit, ...], Field(alias="limit")] = ()
+    stand_ins: Annotated[tuple[StandIn, ...], Field(alias="stand_in")] = ()
 
     @staticmethod
     def from_document(
@@ -490,6 +492,8 @@ def _class_faults(document: Mapping[str, Any], layers: list[str]) -> Iterator[_F
         code = one.get("layer")
         if code is not None and code not in layers:
             yield _unknown_layer(("indicators", "class", index, "layer"), code, layers)
+    for fault in stand_in_faults(_tables(document, "stand_in")):
+        yield _Fault(*fault)
 
 
 def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:

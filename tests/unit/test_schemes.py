@@ -212,6 +212,8 @@ def test_a_make_up_workday_has_the_hours_of_a_working_day(base: Path) -> None:
     assert Scheme.from_document(json.loads(json.dumps(scheme.document()))) == scheme
 
 
+STANDS_IN = '[[stand_in]]\nduty = "enforcement"\nby = [{}]\n\n'
+
 # (what stands in GOOD, what is put there, key, words of the message, words of the remedy)
 WRONG = [
     ('code = "street"', 'code = "district"', "layer[1].code", "code of layer[0] too", "own code"),
@@ -258,6 +260,10 @@ WRONG = [
     ('parent = "street"', 'parrent = "street"', "layer[2].parrent", "no key called 'parrent'", "Did you mean 'parent'"),
     ('kind = "overlay"\n', "", "layer[2].kind", "kind is missing", "Add it"),
     ('"classes.csv"', '"absent.csv"', "categories", "No such file", "CSV"),
+    ("[[escalation]]", STANDS_IN.format('"assistnt"') + "[[escalation]]", "stand_in[0].by[0]", "'assistnt' is none of", "Did you mean 'assistant'"),
+    ("[[escalation]]", STANDS_IN.format("") + "[[escalation]]", "stand_in[0].by", "at least 1", "at least one"),
+    ("[[escalation]]", STANDS_IN.format('"neighbour", "neighbour"') + "[[escalation]]", "stand_in[0].by[1]", "named twice", "Keep the first"),
+    ("[[escalation]]", STANDS_IN.format('"neighbour"') * 2 + "[[escalation]]", "stand_in[1].duty", "enforcement has stand-ins in stand_in[0] already", "one table"),
     ('title = { zh = "长" }', "title = {}", "role[0].title", "at least 1", "at least one"),
 ]  # fmt: skip
 
@@ -369,6 +375,7 @@ def test_an_empty_scheme_lacks_everything(base: Path) -> None:
         "[[ladder]]\nlayers = 'street'\nduty = []\ncategory = [1]",
         "[[layer]]\ncode = ['x']\nparent = 'y'",
         "[[escalation]]\nlayer = [1]",
+        "[[stand_in]]\nduty = [1]\nby = 1",
         "people = 1\ncalendar = 1\nextent = 1\ncategories = 1\nstorage_crs = 1",
         "categories = [1, { code = 1 }]",
     ],
