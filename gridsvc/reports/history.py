@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from gridsvc.crs import Floats
 from gridsvc.errors import ImportRefused
+from gridsvc.reports.bulk_cases import Lives, PastLives, open_cases
 from gridsvc.reports.bulk_copy import copy_rows, keys_by_construction, new_ids, point_texts
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing import admission, batches
@@ -47,6 +48,9 @@ _REPORT = (
     *("received_at", "closed_at", "status"),
 )
 """Columns of a report that come from the file."""
+_WRITTEN = tuple(
+    f"gridsvc.{table}" for table in ("report", "report_answer", "case", "case_report", "case_event")
+)
 _LOCK = 0x68697374  # "hist"
 
 NO_TIME = f"{admission.BAD_TIME}: empty"
@@ -94,6 +98,8 @@ class HistoryReport:
         unknown_channels: Rows by a channel that there is not; stored without.
         bad_closed: Rows whose end cannot be read; stored without.
         revision: The newest one that answered.
+        opened: Cases, each by its first report.
+        joined: Reports that are one more of a case.
         datum_message: Set when the points fit the city markedly better in another CRS.
     """
 
@@ -104,6 +110,8 @@ class HistoryReport:
     unknown_channels: int = 0
     bad_closed: int = 0
     revision: int = 0
+    opened: int = 0
+    joined: int = 0
     datum_message: str | None = None
 
 
@@ -114,9 +122,13 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
     columns: HistoryColumns,
     *,
     source: str = "history",
+    lives: Lives | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> HistoryReport:
     """Store every row of a file as a report, answered as of the time it came in.
+
+    Reports that were answered become cases, or join those that are open
+    (`gridsvc.reports.bulk_cases`).
 
     A file may be imported again: what the source told before stays as it is.
 
@@ -126,6 +138,7 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
         file: CSV, Parquet or GeoParquet.
         columns: Which column holds what.
         source: Whose ids the file's are.
+        lives: What becomes of the cases; None is what the file knows.
         progress: Told the number of rows each time some are stored.
 
     Raises:
@@ -169,6 +182,11 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
             _store(session, new, source, city)
             if progress:
                 progress(incoming.num_rows)
+        made = open_cases(session, city.scheme, source=source, lives=lives or PastLives())
+    report.opened, report.joined = made.opened, made.joined
+    if report.rows > report.repeated:
+        # What is asked next is planned for the tables as they are now.
+        session.execute(text(f"ANALYZE {', '.join(_WRITTEN)}"))
     report.datum_message = guard.message(engine, city)
     return report
 
