@@ -26,6 +26,10 @@
     ├── UnknownKey
     ├── UnknownReport
     ├── IdempotencyKeyReused
+    ├── UnknownCase
+    ├── ReportWithoutCase
+    ├── CaseMovedOn
+    ├── ActRefused
     ├── TableError
     └── QuestionError
         ├── NothingPublished
@@ -631,3 +635,77 @@ class IdempotencyKeyReused(GridsvcError):
         )
         self.key = key
         self.report_id = report_id
+
+
+class UnknownCase(GridsvcError):
+    """No case has this number.
+
+    Attributes:
+        case_id: As given.
+    """
+
+    def __init__(self, case_id: int) -> None:
+        super().__init__(
+            f"There is no case {case_id}", remedy="Use the id that a report or the list gives"
+        )
+        self.case_id = case_id
+
+
+class ReportWithoutCase(GridsvcError):
+    """A report was marked, not routed, so that no case was opened for it.
+
+    Attributes:
+        report_id: As given.
+    """
+
+    def __init__(self, report_id: str) -> None:
+        super().__init__(
+            f"The report {report_id} has no case: nobody could be named for it",
+            remedy="Read its mark and reason, and file it again with what was wrong put right",
+        )
+        self.report_id = report_id
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNow:
+    """Where a case stands.
+
+    Attributes:
+        id: Its number.
+        state: Where it stands.
+        state_since: Since when.
+        holder: Code of the party that has it to act on.
+        step: Of the escalation chain.
+        last_event: Number of its newest event.
+    """
+
+    id: int
+    state: str
+    state_since: datetime
+    holder: str | None
+    step: int
+    last_event: int
+
+
+class CaseMovedOn(GridsvcError):
+    """What was asked of a case does not fit where it stands now.
+
+    Attributes:
+        case: Where it stands.
+    """
+
+    def __init__(self, case: CaseNow, *, detail: str) -> None:
+        super().__init__(detail, remedy="Look at where it stands now, and decide again")
+        self.case = case
+
+
+class ActRefused(GridsvcError):
+    """An act on a case lacks something, or names what there is not, whatever its state.
+
+    Attributes:
+        field: The part of the act that is at fault.
+    """
+
+    def __init__(self, field: str, detail: str, *, remedy: str) -> None:
+        super().__init__(detail, remedy=remedy)
+        self.field = field

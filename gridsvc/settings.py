@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,3 +22,7 @@ class Settings(BaseSettings):
 
     statement_timeout_s: float = 30.0
     """The longest a statement of the API may run."""
+
+    escalation_interval_s: float = Field(30.0, ge=0)
+    """How often the served API lets cases climb whose time is up; 0 leaves it to
+    `gridsvc cases climb`."""

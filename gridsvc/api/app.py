@@ -7,14 +7,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from sqlalchemy.orm import sessionmaker
 
-from gridsvc.api import areas, docs, health, maps, people, problems, reports, responsible
+from gridsvc.api import areas, cases, docs, health, maps, people, problems, reports, responsible
+from gridsvc.api.climbing import climbing
 from gridsvc.api.requests import Requests
 from gridsvc.db import create_engine
 from gridsvc.errors import SettingsError
 from gridsvc.settings import Settings
 
 SERVICE_ROLE = "gridsvc_service"
-"""May read everything, add reports with their answers, and write to the log of reads."""
+"""May read everything, add reports with their answers, act on cases, and log reads."""
 
 DESCRIPTION = """
 Errors are problems of RFC 9457, `application/problem+json`; their `type` is
@@ -55,7 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         # What is told twice at once must be seen by the second; SQLAlchemy shares the pool.
         app.state.writing_sessions = sessionmaker(engine)
-        yield
+        with climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s):
+            yield
         engine.dispose()
 
     app = FastAPI(
@@ -72,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     docs.install(app)
-    for module in (health, responsible, reports, areas, people, maps):
+    for module in (health, responsible, reports, cases, areas, people, maps):
         app.include_router(module.router)
     maps.mount_static(app)
     return app

@@ -136,6 +136,6 @@ MaySeeAreas = Annotated[Caller, require(Scope.LOCATE, Scope.REPORT, Scope.PLAN, 
 MaySeePeople = Annotated[Caller, require(Scope.PLAN, Scope.MANAGE, Scope.PEOPLE_READ)]
 """Reads who holds what."""
 MayFile = Annotated[Caller, require(Scope.REPORT, found_by=get_writing_caller)]
-"""Files reports."""
+"""Files reports and acts on their cases."""
 MaySeeReports = Annotated[Caller, require(Scope.REPORT, Scope.MANAGE)]
-"""Reads reports, in which names and phones are masked."""
+"""Reads reports, in which names and phones are masked, and cases."""

@@ -7,6 +7,7 @@ wrong or must wait for; an error that is not in it is ours, and nothing of it is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -43,6 +44,17 @@ class NearestArea(BaseModel):
     distance_m: float
 
 
+class CaseNow(BaseModel):
+    """Where a case stands."""
+
+    id: int
+    state: str
+    state_since: datetime
+    holder: str | None
+    step: int
+    last_event: int
+
+
 class Problem(BaseModel):
     """An error, as RFC 9457 shapes it."""
 
@@ -64,6 +76,8 @@ class Problem(BaseModel):
     """The faults of the input, by field."""
     nearest: NearestArea | None = None
     """With outside-service-area: the nearest area, if there is any."""
+    case: CaseNow | None = None
+    """With case-moved-on: where the case stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,12 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.IdempotencyKeyReused: Kind(
         HTTPStatus.CONFLICT, "idempotency-key-reused", "The key was used for another report"
     ),
+    errors.UnknownCase: Kind(HTTPStatus.NOT_FOUND, "unknown-case", "Unknown case"),
+    errors.ReportWithoutCase: Kind(
+        HTTPStatus.NOT_FOUND, "report-without-case", "The report has no case"
+    ),
+    errors.CaseMovedOn: Kind(HTTPStatus.CONFLICT, "case-moved-on", "The case has moved on"),
+    errors.ActRefused: Kind(_BAD, "act-refused", "The act lacks something"),
     errors.KeyRefused: Kind(HTTPStatus.UNAUTHORIZED, "key-refused", "An API key is needed"),
     errors.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The key does not allow it"),
     errors.NothingPublished: Kind(_AWAY, "nothing-published", "Nothing is published yet"),
@@ -149,11 +169,15 @@ def problem_of(
     kind = kind_of(error)
     if kind is None:
         raise error
-    fields = (error.field,) if isinstance(error, errors.BadCoordinates) else kind.fields
+    fields = kind.fields
+    if isinstance(error, errors.BadCoordinates | errors.ActRefused):
+        fields = (error.field,)
     faults = [{"loc": [*loc, field], "msg": str(error)} for field in fields]
     extra: dict[str, Any] = {"errors": faults} if faults else {}
     if isinstance(error, errors.OutsideServiceArea):
         extra["nearest"] = error.nearest
+    if isinstance(error, errors.CaseMovedOn):
+        extra["case"] = error.case
     return _problem(kind, detail=str(error), instance=instance, **extra)
 
 

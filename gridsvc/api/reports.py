@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter
 
+from gridsvc.api.cases import Case, Duplicate
 from gridsvc.api.deps import MayFile, MaySeeReports, SessionDep, WritingSessionDep
 from gridsvc.api.fields import Instant, Strict, Text
 from gridsvc.api.responses import JSON
@@ -132,6 +133,11 @@ class Report(AnswerGiven):
     """Of imported reports, in the file's words."""
     earlier: list[AnswerGiven]
     """The answers it was given before, the first one first; rerouting keeps them all."""
+    case: Case | None
+    """That it belongs to now; null where the report was marked or imported."""
+    duplicates: list[Duplicate]
+    """Other open cases that it may be one more of, nearest first; `POST /v1/cases/{id}/merge` joins
+    them. Where the scheme lets such a report join by itself, `case` is the one it joined."""
 
 
 @router.post(
@@ -158,6 +164,8 @@ def file(
     200: the same call again, at any time after: the report that was filed, as `GET` gives it now.
     So a call whose answer was lost can be repeated safely. 409 `idempotency-key-reused`: the key
     came with another body.
+
+    A report that has an answer opens a case, or joins one, in the same transaction.
     """
     filed = file_report(
         session, report.draft(), idempotency_key=idempotency_key, caller=caller.name
@@ -196,6 +204,8 @@ def _told(filed: FiledReport) -> dict[str, Any]:
         "closed_at": stored.closed_at,
         "status": stored.status,
         "earlier": [_given(one) for one in earlier],
+        "case": filed.case,
+        "duplicates": filed.duplicates,
     }
 
 

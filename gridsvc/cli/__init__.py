@@ -7,6 +7,7 @@ import typer
 
 from gridsvc.cli import (
     areas,
+    cases,
     change_sets,
     cluster,
     keys,
@@ -37,6 +38,7 @@ for name, group in (
     ("areas", areas.app),
     ("people", people.app),
     ("reports", reports.app),
+    ("cases", cases.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

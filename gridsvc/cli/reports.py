@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from gridsvc.cli.commands import Json, example, instant, parse_time
 from gridsvc.cli.console import console, emit, progress, say, table
-from gridsvc.cli.database import open_engine, open_session
+from gridsvc.cli.database import open_engine
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.reports import rerouting
 from gridsvc.reports.history import HistoryColumns, import_history
@@ -145,10 +145,10 @@ def reroute(
     alone change nothing. Where areas or parties differ from the report's last answer, the new
     answer is added; the earlier ones stay.
     """
-    with open_session() as session, progress("Rerouting") as tick:
+    with open_engine() as engine, Session(engine) as session, progress("Rerouting") as tick:
         since_at = instant(since, current_scheme(session).zone)
         assert since_at is not None  # noqa: S101 -- the option is required
-        done = rerouting.reroute(session, since=since_at, progress=tick.add_rows)
+        done = rerouting.reroute(session, engine, since=since_at, progress=tick.add_rows)
         session.commit()
     if json:
         emit(asdict(done))

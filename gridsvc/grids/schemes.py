@@ -18,7 +18,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from gridsvc.crs import parse_crs
 from gridsvc.errors import CategoriesError, SchemeError, SchemeProblem, UnknownCrs
+from gridsvc.grids.case_rules import (
+    CaseLimit,
+    DuplicateRule,
+    Stage,
+    case_rule_faults,
+    rule_for,
+)
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
+from gridsvc.grids.limits import Limit
 from gridsvc.grids.scheme_fields import (
     REFUSED,
     Code,
@@ -246,6 +254,8 @@ class Scheme(SchemeTable):
     ladders: Annotated[tuple[Ladder, ...], Field(alias="ladder")] = ()
     escalation: tuple[EscalationStep, ...] = ()
     people: PeopleRules = PeopleRules()
+    duplicates: tuple[DuplicateRule, ...] = ()
+    limits: Annotated[tuple[CaseLimit, ...], Field(alias="limit")] = ()
 
     @staticmethod
     def from_document(
@@ -279,6 +289,15 @@ class Scheme(SchemeTable):
         """Find the ladder that a duty has for a category; the longest matching prefix wins."""
         by_prefix = {item.category or "": item for item in self.ladders if item.duty is duty}
         return by_prefix[longest_prefix(category or "", by_prefix) or ""]
+
+    def duplicate_rule(self, category: str | None) -> DuplicateRule | None:
+        """Find within what reach reports of a category are the same; None: they never are."""
+        return rule_for(category, self.duplicates)
+
+    def limit(self, stage: Stage, category: str | None) -> Limit | None:
+        """Find how long a stage may take for a category; None leaves it without a limit."""
+        rule = rule_for(category, (rule for rule in self.limits if rule.stage is stage))
+        return rule.within if rule else None
 
 
 def read_scheme(path: Path) -> Scheme:
@@ -424,7 +443,7 @@ def _unknown_layer(key: Key, code: str, known: Iterable[str]) -> _Fault:
     return _Fault(key, f"there is no layer {code!r}", remedy)
 
 
-_NAMES = ("code", "parent", "duty", "category", "layer")
+_NAMES = ("code", "parent", "duty", "category", "layer", "stage")
 
 
 def _tables(document: Mapping[str, Any], key: str) -> list[tuple[int, Mapping[str, Any]]]:
@@ -453,6 +472,10 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         if isinstance(code, str) and code not in known:
             yield _unknown_layer(("escalation", index, "layer"), code, filter(None, known))
     yield from _place_faults(document)
+    for fault in case_rule_faults(
+        _tables(document, "duplicates"), _tables(document, "limit"), _category_codes(document)
+    ):
+        yield _Fault(*fault)
 
 
 def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:

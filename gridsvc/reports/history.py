@@ -268,7 +268,7 @@ def _incoming(
     no_time = _is_empty(batch, columns.opened)
     reasons = asked.reasons.copy()
     reasons[no_time] = NO_TIME
-    marks, kinds = _marks(reasons)
+    marks, kinds = marks_of(reasons)
     bad_time = kinds == Mark.BAD_TIME
     closed, bad_closed = _closed(batch, columns.closed, city)
     report.bad_closed += bad_closed
@@ -312,7 +312,7 @@ def _incoming(
     )
 
 
-def _marks(reasons: Reasons) -> tuple[pa.Array, Reasons]:
+def marks_of(reasons: Reasons) -> tuple[pa.Array, Reasons]:
     """Tell the mark of each row, and the same as an array of NumPy's."""
     numbers, spelled = pd.factorize(reasons)  # a batch has few different reasons; -1 is none
     names = [_mark(reason).value for reason in spelled]

@@ -22,6 +22,8 @@ from gridsvc import errors
 from gridsvc.crs import convert, parse_crs, to_wgs84
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
+from gridsvc.reports.cases import CaseSummary, join_case, lock_joining, open_case, summary_of
+from gridsvc.reports.duplicates import Duplicate, likely_duplicates
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing.router import Door, Question, answer
@@ -102,11 +104,15 @@ class FiledReport:
     Attributes:
         report: As received.
         answers: The one it was filed with first; the last one holds.
+        case: That it belongs to now; None where it was marked.
+        duplicates: Other open cases that it may be one more of, nearest first.
         created: Whether this call stored it; False where it was there.
     """
 
     report: Report
     answers: tuple[GivenAnswer, ...]
+    case: CaseSummary | None
+    duplicates: tuple[Duplicate, ...]
     created: bool = False
 
 
@@ -163,7 +169,21 @@ def file_report(
         return told
     session.add(ReportAnswer(report_id=stored_id, number=1, **given))
     session.flush()
+    if given["mark"] == Mark.ROUTED:
+        _open_or_join(session, scheme, session.get_one(Report, stored_id), actor=caller)
     return _read(session, stored_id, created=True)
+
+
+def _open_or_join(session: Session, scheme: Scheme, report: Report, *, actor: str) -> None:
+    at = report.received_at
+    assert at is not None  # noqa: S101  what is filed has a time
+    rule = scheme.duplicate_rule(report.category)
+    if rule is not None and rule.join == "automatic" and report.category is not None:
+        lock_joining(session, report.category)
+        for near in likely_duplicates(session, scheme, report):
+            if join_case(session, near.case_id, report, distance_m=near.distance_m, actor=actor):
+                return
+    open_case(session, report, actor=actor, at=at)
 
 
 def find_report(session: Session, report_id: str) -> FiledReport:
@@ -172,13 +192,22 @@ def find_report(session: Session, report_id: str) -> FiledReport:
     Raises:
         UnknownReport: there is none of this id.
     """
-    try:
-        wanted = uuid.UUID(report_id)
-    except ValueError:
-        raise errors.UnknownReport(report_id) from None
+    wanted = report_key(report_id)
     if session.get(Report, wanted) is None:
         raise errors.UnknownReport(report_id)
     return _read(session, wanted)
+
+
+def report_key(report_id: str) -> uuid.UUID:
+    """Read the id of a report.
+
+    Raises:
+        UnknownReport: it is no such id.
+    """
+    try:
+        return uuid.UUID(report_id)
+    except ValueError:
+        raise errors.UnknownReport(report_id) from None
 
 
 def judge(told: dict[str, Any] | errors.GridsvcError) -> dict[str, Any]:
@@ -254,8 +283,15 @@ def _read(session: Session, report_id: uuid.UUID, *, created: bool = False) -> F
         .where(ReportAnswer.report_id == report_id)
         .order_by(ReportAnswer.number)
     )
+    report = session.get_one(Report, report_id)
+    case = summary_of(session, report_id)
     return FiledReport(
-        report=session.get_one(Report, report_id),
+        report=report,
+        case=case,
+        # A report that was marked is like no other: nobody can be named for it.
+        duplicates=likely_duplicates(session, current_scheme(session), report, own=case.id)
+        if case
+        else (),
         answers=tuple(
             GivenAnswer(
                 cause=Cause(row.cause),

@@ -6,22 +6,28 @@ the next time that it comes round.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, text
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.db import sql
+from gridsvc.reports.answers import codes, last_answers
+from gridsvc.reports.history import marks_of
 from gridsvc.reports.intake import judge
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause
-from gridsvc.routing.router import Question, answer_many
-
-CHUNK_REPORTS = 500
+from gridsvc.routing.admission import Columns, Ints
+from gridsvc.routing.batches import BatchRouter, City
+from gridsvc.routing.bulk import BATCH_ROWS
+from gridsvc.routing.router import STATEMENT_POINTS, Question, answer_many
 
 _LOCK = 0x7265726F  # "rero"
 
@@ -42,14 +48,20 @@ class Rerouted:
 
 
 def reroute(
-    session: Session, *, since: datetime, progress: Callable[[int], None] | None = None
+    session: Session,
+    engine: Engine,
+    *,
+    since: datetime,
+    progress: Callable[[int], None] | None = None,
 ) -> Rerouted:
     """Ask again every report received since an instant, as of the next time its hour comes.
 
-    Where areas and people are the same as in the report's last answer, nothing is stored.
+    All are asked in bulk, and those whose areas or people are others than in their last answer
+    once more for a whole Answer; where they are the same, nothing is stored.
 
     Args:
         session: Its caller commits; what it holds is let go, for memory's sake.
+        engine: Reads, and makes temporary tables.
         since: Aware.
         progress: Told the number of reports each time some are done.
 
@@ -59,69 +71,84 @@ def reroute(
     """
     # Two at once would both see the same last answers.
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    city = City.load(engine)
+    router = BatchRouter(engine, city, _COLUMNS, added=pa.schema([]))
     now = datetime.now(UTC)
-    zone = current_scheme(session).zone
-    done = Rerouted()
+    done = Rerouted(revision=int(city.revisions[-1]))
+    parameters = {"since": since, "layers": [layer.code for layer in city.scheme.layers]}
     after: uuid.UUID | None = None
-    while reports := _chunk(session, since, after):
-        last = _last_answers(session, [report.id for report in reports])
-        done.revision, answers = answer_many(
-            session, [_question(report, now, zone) for report in reports]
-        )
-        for report, told in zip(reports, answers, strict=True):
-            given, before = judge(told), last[report.id]
-            if (given["mark"], codes(given["answer"])) != (before.mark, codes(before.answer)):
-                session.add(
-                    ReportAnswer(
-                        report_id=report.id,
-                        number=before.number + 1,
-                        cause=Cause.REROUTE.value,
-                        answered_at=now,
-                        **given,
-                    )
-                )
-                done.changed += 1
-        session.flush()
-        session.expunge_all()
-        done.asked += len(reports)
-        after = reports[-1].id
+    while rows := session.execute(
+        sql("gridsvc.reports", "last_answers"),
+        {**parameters, "after": after, "limit": BATCH_ROWS},
+    ).all():
+        zone = city.scheme.zone
+        asked_at = [next_same_hour(row.received_at, now=now, zone=zone) for row in rows]
+        moved = _moved(router, rows, asked_at)
+        for start in range(0, len(moved), STATEMENT_POINTS):
+            numbers = moved[start : start + STATEMENT_POINTS].tolist()
+            done.changed += _answer_again(
+                session, {rows[n].id: asked_at[n] for n in numbers}, now=now
+            )
+        done.asked += len(rows)
+        after = rows[-1].id
         if progress:
-            progress(len(reports))
+            progress(len(rows))
     return done
 
 
-def codes(answer: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Give the areas and parties of an answer, whole or from a file, in one shape."""
-    if answer is None or "enforcement_lead" in answer:
-        return answer and {key: answer[key] for key in answer if key != "edge_m"}
-    pair = answer["enforcement"] or {}
-    return {
-        "areas": {layer: area["code"] for layer, area in answer["areas"].items()},
-        "responsible": _party(answer["responsible"]),
-        "management": _party(answer["management"]),
-        "enforcement_lead": _party(pair.get("lead")),
-        "enforcement_assistant": _party(pair.get("assistant")),
-        "supervisor": _party(answer["supervisor"]),
-    }
+_COLUMNS = Columns(lon="x", lat="y", crs=None, crs_column="crs", category="category", at="asked_at")
 
 
-def _party(holder: dict[str, Any] | None) -> str | None:
-    return holder["party"]["code"] if holder else None
-
-
-def _chunk(session: Session, since: datetime, after: uuid.UUID | None) -> list[Report]:
-    wanted = select(Report).where(Report.received_at >= since)
-    if after is not None:
-        wanted = wanted.where(Report.id > after)
-    return list(session.scalars(wanted.order_by(Report.id).limit(CHUNK_REPORTS)))
-
-
-def _last_answers(session: Session, ids: list[uuid.UUID]) -> dict[uuid.UUID, ReportAnswer]:
-    rows = session.scalars(
-        select(ReportAnswer).where(ReportAnswer.report_id.in_(ids)).order_by(ReportAnswer.number)
+def _moved(router: BatchRouter, rows: Sequence[Any], asked_at: list[datetime]) -> Ints:
+    """Find the reports that are answered otherwise than last time."""
+    routed = router.route(
+        pa.record_batch(
+            {
+                "x": pa.array([row.x for row in rows], pa.float64()),
+                "y": pa.array([row.y for row in rows], pa.float64()),
+                "crs": pa.array([row.crs for row in rows], pa.string()),
+                "category": pa.array([row.category for row in rows], pa.string()),
+                "asked_at": pa.array(asked_at, pa.timestamp("us", "UTC")),
+            }
+        )
     )
-    # Of each report the last one stays.
-    return {row.report_id: row for row in rows}
+    *codes, _edge_m, _reason = routed.added
+    told = pc.binary_join_element_wise(*(column.fill_null("") for column in codes), "\x1f")
+    marks, _ = marks_of(routed.asked.reasons)
+    same = pc.and_(
+        pc.equal(marks, pa.array([row.mark for row in rows], pa.string())),
+        pc.equal(told, pa.array([row.told for row in rows], pa.string())),
+    )
+    return np.flatnonzero(~same.to_numpy(zero_copy_only=False))
+
+
+def _answer_again(
+    session: Session, asked_at: Mapping[uuid.UUID, datetime], *, now: datetime
+) -> int:
+    """Store whole Answers beside those that they differ from; gives how many."""
+    ids = list(asked_at)
+    reports = session.scalars(select(Report).where(Report.id.in_(ids))).all()
+    last = last_answers(session, ids)
+    _, answers = answer_many(
+        session, [_question(report, asked_at[report.id]) for report in reports]
+    )
+    changed = 0
+    for report, told in zip(reports, answers, strict=True):
+        given, before = judge(told), last[report.id]
+        if (given["mark"], codes(given["answer"])) != (before.mark, codes(before.answer)):
+            session.add(
+                ReportAnswer(
+                    report_id=report.id,
+                    number=before.number + 1,
+                    cause=Cause.REROUTE.value,
+                    answered_at=now,
+                    **given,
+                )
+            )
+            changed += 1
+    session.flush()
+    session.expunge_all()
+    return changed
 
 
 def next_same_hour(at: datetime, *, now: datetime, zone: ZoneInfo) -> datetime:
@@ -134,14 +161,12 @@ def next_same_hour(at: datetime, *, now: datetime, zone: ZoneInfo) -> datetime:
     return found.astimezone(UTC)
 
 
-def _question(report: Report, now: datetime, zone: ZoneInfo) -> Question:
-    received_at = report.received_at
-    assert received_at is not None  # noqa: S101  the reports were chosen by it
+def _question(report: Report, at: datetime) -> Question:
     return Question(
         x=float("nan") if report.x is None else report.x,
         y=float("nan") if report.y is None else report.y,
         crs=report.crs,
-        at=next_same_hour(received_at, now=now, zone=zone),
+        at=at,
         category=report.category,
         accuracy_m=report.accuracy_m,
     )

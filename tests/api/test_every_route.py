@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -26,24 +27,35 @@ from tests.small_city import YARD
 NEEDS_NO_KEY = {"/healthz", "/readyz"}
 NEEDS_NO_DATABASE = {"/healthz"}
 REPORT_ID = "00000000-0000-0000-0000-000000000000"
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "/v1/responsible": {"points": [YARD]},
     "/v1/reports": YARD | {"channel": "hotline"},
+    "/events": {"kind": "declared_hard", "reason": "the main is a hundred years old"},
+    "/merge": {"into": 2},
+    "/part": {},
 }
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Every documented method and path, its parameters filled in."""
     return [
-        (method.upper(), re.sub(r"\{\w+\}", "x", path.replace("{report_id}", REPORT_ID)))
+        (method.upper(), re.sub(r"\{\w+\}", "x", _with_ids(path)))
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     ]
 
 
+def _with_ids(path: str) -> str:
+    return path.replace("{report_id}", REPORT_ID).replace("{case_id}", "1")
+
+
 def call(client: TestClient, method: str, path: str) -> Response:
     params = YARD if path == "/v1/responsible" and method == "GET" else {}
-    body = BODIES[path] if method == "POST" else None
+    body = (
+        next(body for end, body in BODIES.items() if path.endswith(end))
+        if method == "POST"
+        else None
+    )
     headers = {"Idempotency-Key": "one"} if path == "/v1/reports" else {}
     return client.request(method, path, params=params, json=body, headers=headers)
 
@@ -65,6 +77,12 @@ def test_the_contract_is_served(app: FastAPI) -> None:
         ("POST", "/v1/responsible"),
         ("POST", "/v1/reports"),
         ("GET", f"/v1/reports/{REPORT_ID}"),
+        ("POST", f"/v1/reports/{REPORT_ID}/events"),
+        ("POST", f"/v1/reports/{REPORT_ID}/part"),
+        ("GET", "/v1/cases"),
+        ("GET", "/v1/cases/1"),
+        ("POST", "/v1/cases/1/events"),
+        ("POST", "/v1/cases/1/merge"),
         ("GET", "/v1/layers"),
         ("GET", "/v1/areas"),
         ("GET", "/v1/areas/x/x"),
@@ -221,12 +239,22 @@ def test_docs_come_from_this_service_alone(client: TestClient) -> None:
         assert len(asset.content) > 100
 
 
-def test_openapi_agrees_with_real_answers(client: TestClient, app: FastAPI) -> None:
+def test_openapi_agrees_with_real_answers(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = client.get("/openapi.json").json()
-    filed = call(client, "POST", "/v1/reports").json()["id"]
+    filed = call(client, "POST", "/v1/reports").json()
+    other = client.post(
+        "/v1/reports", json=BODIES["/v1/reports"], headers={"Idempotency-Key": "another"}
+    ).json()
+    monkeypatch.setitem(BODIES, "/merge", {"into": filed["case"]["id"]})
     for method, path in routes(app):
-        real = path.replace("/x/x", "/courtyard/C/1").replace(REPORT_ID, filed)
+        # The other case is merged into the first one, whose report can be parted then.
+        case_id = (other if path.endswith("/merge") else filed)["case"]["id"]
+        real = path.replace("/x/x", "/courtyard/C/1").replace(REPORT_ID, filed["id"])
+        real = real.replace("/cases/1", f"/cases/{case_id}")
         template = path.replace("/x/x", "/{layer}/{code}").replace(REPORT_ID, "{report_id}")
+        template = template.replace("/cases/1", "/cases/{case_id}")
         told = document["paths"][template][method.lower()]
         response = call(client, method, real)
         assert response.status_code == 200  # the report is filed already: its key repeats

@@ -216,7 +216,7 @@ def test_an_imported_report_is_given_with_all_its_answers(
         propose_area(session, change_set, "courtyard", "C/0", box(150, 150, 250, 250))
         publish(session, change_set)
     with Session(engine) as session, session.begin():
-        reroute(session, since=small_city.FOUNDED_AT)
+        reroute(session, engine, since=small_city.FOUNDED_AT)
     engine.dispose()
     with psycopg.connect(town) as connection:
         ids = connection.execute(

@@ -28,10 +28,11 @@ from gridsvc.errors import (
 from gridsvc.grids.changesets import publish
 from gridsvc.grids.models import Area, Assignment, AssignmentEdit
 from gridsvc.grids.scheme_store import load_scheme
+from gridsvc.reports.answers import codes
 from gridsvc.reports.history import HistoryColumns, HistoryReport, import_history
 from gridsvc.reports.intake import Draft, FiledReport, file_report, find_report
 from gridsvc.reports.models import Report, ReportAnswer
-from gridsvc.reports.rerouting import codes, next_same_hour, reroute
+from gridsvc.reports.rerouting import next_same_hour, reroute
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing.router import Question, answer
 from tests import small_city
@@ -386,7 +387,7 @@ def test_rerouting_keeps_the_old_answer_and_adds_the_new(own: Engine, tmp_path: 
         street = filed(session, draft(OPEN_STREET), key="street").report.id
     since = datetime(2026, 1, 1, tzinfo=UTC)
     with Session(own) as session, session.begin():
-        unchanged = reroute(session, since=since)
+        unchanged = reroute(session, own, since=since)
         assert (unchanged.asked, unchanged.changed) == (4, 0)
     with Session(own) as session, session.begin():
         change_set = new_change_set(session, "growth")
@@ -394,7 +395,7 @@ def test_rerouting_keeps_the_old_answer_and_adds_the_new(own: Engine, tmp_path: 
         publish(session, change_set)
         publish_after = session.scalar(text("SELECT max(number) FROM gridsvc.revision"))
     with Session(own) as session, session.begin():
-        done = reroute(session, since=since)
+        done = reroute(session, own, since=since)
         assert (done.asked, done.changed, done.revision) == (4, 1, publish_after)
         first, second = find_report(session, str(street)).answers
         assert (first.cause, second.cause) == (Cause.INTAKE, Cause.REROUTE)
@@ -406,8 +407,8 @@ def test_rerouting_keeps_the_old_answer_and_adds_the_new(own: Engine, tmp_path: 
     with Session(own) as session, session.begin():
         hand_over(session, to="P2")
     with Session(own) as session, session.begin():
-        assert reroute(session, since=datetime.now(UTC)).asked == 0
-        assert reroute(session, since=since).changed == 2
+        assert reroute(session, own, since=datetime.now(UTC)).asked == 0
+        assert reroute(session, own, since=since).changed == 2
         for report_id in (
             live,
             session.scalars(select(Report.id).where(Report.source_id == "past")).one(),
@@ -425,7 +426,7 @@ def test_shifts_alone_reroute_nothing(own: Engine, tmp_path: Path) -> None:
     assistants = {name: told["enforcement_assistant"] for name, told in given.items()}
     assert assistants == {"monday": "P3", "night": None, "sunday": None}
     with Session(own) as session, session.begin():
-        done = reroute(session, since=datetime(2026, 1, 1, tzinfo=UTC))
+        done = reroute(session, own, since=datetime(2026, 1, 1, tzinfo=UTC))
     assert (done.asked, done.changed) == (3, 0)
 
 
