@@ -385,7 +385,7 @@ def _write(session: Session, opening: _Opening, part: slice, source: str, lives:
         copy_in(
             cursor,
             "COPY happening FROM STDIN (FORMAT binary)",
-            [ids[logs.case], *logs.columns()],
+            [ids[logs.case], *logs.columns(), opening.distance_m[logs.report]],
         )
     session.execute(sql(PACKAGE, "bulk_cases"), names)
     session.execute(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
@@ -13,7 +14,10 @@ from gridsvc.db import create_engine
 from gridsvc.grids.limits import Limit
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.worktime import WorkTime
+from gridsvc.reports.cases import Act, act
 from gridsvc.reports.history import HistoryColumns, HistoryReport, import_history
+from gridsvc.reports.intake import Draft, file_report
+from gridsvc.reports.terms import Channel, EventKind
 from tests import small_city
 from tests.case_logs import require_whole
 from tests.db_fixtures import MakeDatabase
@@ -87,6 +91,9 @@ def cases(engine: Engine) -> dict[str, dict[str, Any]]:
                ARRAY(SELECT o.source_id FROM gridsvc.case_report AS m
                      JOIN gridsvc.report AS o ON o.id = m.report_id
                      WHERE m.case_id = c.id AND NOT m.is_first ORDER BY o.source_id) AS others,
+               ARRAY(SELECT m.distance_m FROM gridsvc.case_report AS m
+                     JOIN gridsvc.report AS o ON o.id = m.report_id
+                     WHERE m.case_id = c.id ORDER BY o.source_id) AS distances_m,
                ARRAY(SELECT e.kind FROM gridsvc.case_event AS e
                      WHERE e.case_id = c.id ORDER BY e.number) AS log
         FROM gridsvc.case AS c
@@ -193,6 +200,49 @@ def test_reports_join_cases_that_are_open_from_before_and_no_closed_ones(
 def test_equal_times_go_by_the_files_ids(own: Engine, tmp_path: Path) -> None:
     take(own, tmp_path / "past.csv", row("b", 0), row("c", 0), row("a", 0))
     assert cases(own)["a"]["others"] == ["b", "c"]
+
+
+def test_the_cases_are_those_of_filing_one_by_one(
+    make_database: MakeDatabase, own: Engine, tmp_path: Path
+) -> None:
+    live = create_engine(make_database())
+    with Session(live) as session, session.begin():
+        small_city.found(session)
+        load_scheme(session, SCHEME)
+    rng = np.random.default_rng(5)
+    rows = {}
+    with Session(live) as session:
+        for number in range(60):
+            name = f"r{number:02}"
+            where = place(east_m=rng.integers(180, 260), north_m=rng.integers(180, 220))
+            category = str(rng.choice(["0101", "0102", "0103"]))
+            draft = Draft(x=where["lon"], y=where["lat"], channel=Channel.PATROL, category=category)
+            filed = file_report(session, draft, idempotency_key=name, caller="history")
+            session.commit()
+            assert filed.case
+            assert filed.report.received_at
+            rows[name] = [
+                *(name, repr(where["lon"]), repr(where["lat"])),
+                *(filed.report.received_at.isoformat(), "", category),
+            ]
+            if filed.case.report_count == 1 and rng.random() < 0.4:
+                for kind in ("dispatched", "handled", "verified", "closed"):
+                    done = Act(kind=EventKind(kind), actor="test", to_party="P1")
+                    closed_at = act(session, filed.case.id, done).closed_at
+                session.commit()
+                assert closed_at
+                rows[name][4] = closed_at.isoformat()
+    take(own, tmp_path / "past.csv", *map(",".join, rows.values()))
+    told, found = cases(live), cases(own)
+    live.dispose()
+    assert sum(bool(case["others"]) for case in told.values()) > 5
+    assert {first: case["others"] for first, case in found.items()} == {
+        first: case["others"] for first, case in told.items()
+    }
+    same = ("category", "opened_at", "due_at", "closed_at", "state", "areas", "responsible")
+    for first, case in told.items():
+        assert {name: found[first][name] for name in same} == {name: case[name] for name in same}
+        assert found[first]["distances_m"] == pytest.approx(case["distances_m"])
 
 
 def test_a_role_without_the_right_has_its_keys_looked_up(own: Engine, tmp_path: Path) -> None:

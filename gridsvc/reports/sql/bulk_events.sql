@@ -21,7 +21,8 @@ SELECT c.id, h.number, k.kind, timestamptz 'epoch' + h.at_us * interval '1 micro
                    'opened_at', c.opened_at),
                'case_due_at', timestamptz 'epoch' + nullif(h.due_us, :never)
                    * interval '1 microsecond')
-           WHEN 'joined' THEN jsonb_build_object('report', u.report_id)
+           WHEN 'joined' THEN jsonb_build_object(
+               'report', u.report_id, 'distance_m', h.distance_m)
            WHEN 'closed' THEN CAST(:closed AS jsonb)
            ELSE CASE WHEN h.step_due_us = :unsaid THEN '{}' ELSE jsonb_build_object(
                     'step', 1,

@@ -8,7 +8,8 @@ CREATE TEMPORARY TABLE opening (
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE happening (
     case_id bigint, number integer, kind integer, at_us bigint, state integer, by_holder integer,
-    to_holder integer, reason integer, step_due_us bigint, due_us bigint, n integer
+    to_holder integer, reason integer, step_due_us bigint, due_us bigint, n integer,
+    distance_m double precision
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE belonging (
     n integer, case_id bigint, is_first integer, distance_m double precision
