@@ -7,8 +7,6 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,34 +18,36 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class Lap:
     """What one phase took.
 
     Attributes:
         name: Of the phase.
         wall_s: Seconds on the clock.
         own_s: Seconds of processor time of this process.
-        postgres_s: The same of PostgreSQL's; None where it runs elsewhere.
+        postgres_s: The same of PostgreSQL's; 0 where it runs elsewhere.
     """
 
     name: str
     wall_s: float
     own_s: float
-    postgres_s: float | None
+    postgres_s: float
 
 
 @dataclass(slots=True)
 class Meter:
-    """Times phases, and watches PostgreSQL's memory meanwhile.
+    """Times phases that follow each other, and watches PostgreSQL's memory meanwhile.
 
     Attributes:
-        phases: In the order they ended.
+        engine: Of the database that is used.
+        laps: In their order.
         postgres_peak_mib: Of all its processes together, shared memory counted once.
     """
 
     engine: Engine
-    phases: list[Phase] = field(default_factory=list)
+    laps: list[Lap] = field(default_factory=list)
     postgres_peak_mib: float = 0.0
+    _since: tuple[float, float, float] = (0.0, 0.0, 0.0)
     _postmaster: int | None = None
     _over: threading.Event = field(default_factory=threading.Event)
     _watch: threading.Thread | None = None
@@ -58,9 +58,11 @@ class Meter:
         try:
             self._postmaster = _parent(Path(f"/proc/{backend}"))
         except OSError:
-            return self
-        self._watch = threading.Thread(target=self._sample, daemon=True)
-        self._watch.start()
+            self._postmaster = None
+        else:
+            self._watch = threading.Thread(target=self._sample, daemon=True)
+            self._watch.start()
+        self._since = self._now()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,27 +75,24 @@ class Meter:
         """The most memory that this process had."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time what is done inside, and tell it."""
-        wall, own, postgres = time.perf_counter(), time.process_time(), self._postgres_s()
-        yield
-        told = Phase(
-            name,
-            time.perf_counter() - wall,
-            time.process_time() - own,
-            None if postgres is None else (self._postgres_s() or 0) - postgres,
-        )
-        self.phases.append(told)
-        theirs = "" if told.postgres_s is None else f", PostgreSQL {told.postgres_s:.1f} s"
+    def lap(self, name: str) -> None:
+        """End a phase, tell what it took, and begin the next."""
+        now = self._now()
+        told = Lap(name, *(then - before for then, before in zip(now, self._since, strict=True)))
+        self._since = now
+        self.laps.append(told)
         print(
-            f"{name:<28} {told.wall_s:8.1f} s on the clock; CPU: {told.own_s:.1f} s{theirs}",
+            f"{name:<26} {told.wall_s:7.1f} s on the clock; processor: {told.own_s:.1f} s here, "
+            f"{told.postgres_s:.1f} s in PostgreSQL",
             flush=True,
         )
 
-    def _postgres_s(self) -> float | None:
+    def _now(self) -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), self._postgres_s()
+
+    def _postgres_s(self) -> float:
         if self._postmaster is None:
-            return None
+            return 0.0
         ticks = 0
         for process in self._processes():
             try:

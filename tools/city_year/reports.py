@@ -6,6 +6,7 @@ what a year of a busy city has besides is the same matter told again within days
 
 import csv
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,15 @@ def write(path: Path, count: int, seed: int) -> None:
             writer.close()
 
 
+@cache
+def hours_by_category() -> dict[str, float]:
+    """Tell how long each class takes to handle, in the order of the demo's categories."""
+    with CATEGORIES.open(encoding="utf-8") as lines:
+        code = {row["name_zh"]: row["code"] for row in csv.DictReader(lines)}
+    kinds = demo.CATEGORIES
+    return {code[name]: hours for name, hours in zip(kinds["name"], kinds["hours"], strict=True)}
+
+
 def _months(drawn: City, count: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     days = np.arange(FROM.astype("datetime64[D]"), TO.astype("datetime64[D]"))
     weight = demo.day_weights(days, rng)
@@ -51,9 +61,7 @@ def _months(drawn: City, count: int, rng: np.random.Generator) -> Iterator[pd.Da
     months = np.unique(month_of)
     shares = np.array([weight[month_of == month].sum() for month in months])
     counts = rng.multinomial(count, shares / shares.sum())
-    with CATEGORIES.open(encoding="utf-8") as lines:
-        code = {row["name_zh"]: row["code"] for row in csv.DictReader(lines)}
-    codes = demo.CATEGORIES["name"].map(code).to_numpy()
+    codes = np.array(list(hours_by_category()))
     # The careless places are the same all year.
     places = {
         where: demo.weighed_areas(drawn, where, rng) for where in demo.CATEGORIES["where"].unique()
@@ -95,9 +103,7 @@ def _month(  # noqa: PLR0913, PLR0917 -- what a month is drawn from
             "chronic": False,
         }
     )
-    frame["opened_at"] = (
-        (opened[order] - demo.UTC_OFFSET).astype("datetime64[ms]").astype("datetime64[ms]")
-    )
+    frame["opened_at"] = (opened[order] - demo.UTC_OFFSET).astype("datetime64[ms]")
     frame["opened_at"] = frame["opened_at"].dt.tz_localize("UTC")
     demo.locate(
         frame,
