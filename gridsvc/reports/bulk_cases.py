@@ -368,7 +368,7 @@ def _join_earlier(session: Session, opening: _Opening, source: str) -> None:
     if len(joined):
         _fill_belonging(session, opening, joined)
         session.execute(sql(PACKAGE, "bulk_joins"), {"actor": source})
-        _empty_belonging(session)
+        _empty_belonging(session, 0)
 
 
 def _write(session: Session, opening: _Opening, part: slice, source: str, lives: Lives) -> None:
@@ -379,7 +379,7 @@ def _write(session: Session, opening: _Opening, part: slice, source: str, lives:
     rows = logs.rows()
     openers = logs.report[logs.starts]
     ids = opening.case_id[openers]
-    names = {"states": list(map(str, STATES)), "never": NEVER_US}
+    names = {"states": list(map(str, STATES)), "never": NEVER_US, "first": part.start}
     with driver_connection(session).cursor() as cursor:
         copy_in(cursor, "COPY opening FROM STDIN (FORMAT binary)", [_n(openers), ids, *rows])
         copy_in(
@@ -387,7 +387,7 @@ def _write(session: Session, opening: _Opening, part: slice, source: str, lives:
             "COPY happening FROM STDIN (FORMAT binary)",
             [ids[logs.case], *logs.columns(), opening.distance_m[logs.report]],
         )
-    session.execute(sql(PACKAGE, "bulk_cases"), names)
+    session.execute(sql(PACKAGE, "bulk_cases"), names | {"last": part.stop})
     session.execute(
         sql(PACKAGE, "bulk_events"),
         names
@@ -395,6 +395,8 @@ def _write(session: Session, opening: _Opening, part: slice, source: str, lives:
             "kinds": list(map(str, KINDS)),
             "reasons": list(reasons),
             "unsaid": UNSAID_US,
+            "first_case": int(ids.min()),
+            "last_case": int(ids.max()),
             "actor": source,
             "closed": orjson.dumps(dict(lives.closing)).decode(),
         },
@@ -403,7 +405,7 @@ def _write(session: Session, opening: _Opening, part: slice, source: str, lives:
     # In the order of the cases, which is that of the memberships' other index.
     of_part = logs.report[logs.report >= 0]
     _fill_belonging(session, opening, of_part)
-    _empty_belonging(session)
+    _empty_belonging(session, part.start)
 
 
 def _fill_belonging(session: Session, opening: _Opening, reports: Ints) -> None:
@@ -421,8 +423,8 @@ def _fill_belonging(session: Session, opening: _Opening, reports: Ints) -> None:
         )
 
 
-def _empty_belonging(session: Session) -> None:
-    session.execute(sql(PACKAGE, "bulk_case_reports"))
+def _empty_belonging(session: Session, first: int) -> None:
+    session.execute(sql(PACKAGE, "bulk_case_reports"), {"first": first})
     session.execute(text("TRUNCATE belonging"))
 
 

@@ -4,6 +4,8 @@
 --   :never   stands for no instant, :unsaid for a detail that the event does not have
 --   :actor   who tells
 --   :closed  details of a closing
+--   :first   n of the slice's first report
+--   :first_case, :last_case  ids of the cases, both included
 INSERT INTO gridsvc.case_event (
     case_id, number, kind, at, actor, party, to_party, reason, details, state)
 SELECT c.id, h.number, k.kind, timestamptz 'epoch' + h.at_us * interval '1 microsecond', :actor,
@@ -35,5 +37,5 @@ SELECT c.id, h.number, k.kind, timestamptz 'epoch' + h.at_us * interval '1 micro
        (CAST(:states AS text[]))[h.state + 1]
 FROM happening AS h
 CROSS JOIN LATERAL (SELECT (CAST(:kinds AS text[]))[h.kind + 1] AS kind) AS k
-JOIN gridsvc.case AS c ON c.id = h.case_id
-LEFT JOIN unopened AS u ON u.n = h.n
+JOIN gridsvc.case AS c ON c.id = h.case_id AND c.id BETWEEN :first_case AND :last_case
+LEFT JOIN unopened AS u ON u.n = h.n AND u.n >= :first
