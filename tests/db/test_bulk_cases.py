@@ -258,3 +258,18 @@ def test_a_role_without_the_right_has_its_keys_looked_up(own: Engine, tmp_path: 
         require_whole(session)
         session.rollback()
     assert told.opened == 1
+
+
+def test_no_trigger_would_rest_while_many_rows_come_in(own: Engine) -> None:
+    # `bulk_copy.keys_by_construction` rests on it.
+    with own.connect() as connection:
+        found = connection.scalars(
+            text("""
+                SELECT tgname FROM pg_trigger
+                WHERE NOT tgisinternal AND tgrelid IN (
+                    'gridsvc.report'::regclass, 'gridsvc.report_answer'::regclass,
+                    'gridsvc.case'::regclass, 'gridsvc.case_event'::regclass,
+                    'gridsvc.case_report'::regclass)
+            """)
+        ).all()
+    assert found == []
