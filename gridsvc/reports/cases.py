@@ -857,7 +857,8 @@ def _stage_due_at(row: Case, log: Sequence[Event], scheme: Scheme) -> datetime |
     began_at, before = row.opened_at, None
     for event in log:
         # A suspension in between is within the stage; its time is not.
-        if event.state is not before and event.kind is not EventKind.RESUMED:
+        entered = event.state is not before and event.state == row.state
+        if entered and event.kind is not EventKind.RESUMED:
             began_at = event.at
         before = event.state
     return WorkTime(scheme).add(began_at, limit, pauses(log))
