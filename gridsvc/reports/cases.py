@@ -206,9 +206,12 @@ def join_case(
     session: Session, case_id: int, report: Report, *, distance_m: float, actor: str
 ) -> CaseSummary | None:
     """Let a report, which has no case yet, join an open one; None where it is open no more."""
+    attempt = session.begin_nested()
     row = _locked(session, case_id)
     if row.state not in OPEN:
+        attempt.rollback()  # lets it go, for the next one to be asked
         return None
+    attempt.commit()
     at = _clock(session)
     details = {"report": str(report.id), "distance_m": distance_m}
     _add(session, row, EventKind.JOINED, at=at, actor=actor, details=details)
@@ -641,11 +644,15 @@ def _locked(session: Session, case_id: int) -> Case:
 
 
 def _locked_of(session: Session, report_id: uuid.UUID) -> Case:
-    row = _locked(session, case_of(session, report_id))
-    # A merge may have moved the report on while we waited.
-    while (now := case_of(session, report_id)) != row.id:
-        row = _locked(session, now)
-    return row
+    while True:
+        # A merge may move the report on while we wait for its case. The old case is let go then:
+        # who holds one and waits for another may wait for ever.
+        attempt = session.begin_nested()
+        row = _locked(session, case_of(session, report_id))
+        if case_of(session, report_id) == row.id:
+            attempt.commit()
+            return row
+        attempt.rollback()
 
 
 def _add(  # noqa: PLR0913 -- an event's parts

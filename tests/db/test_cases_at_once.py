@@ -22,6 +22,7 @@ from gridsvc.reports.cases import (
     Act,
     CaseSummary,
     act,
+    act_on_report,
     climb,
     merge,
     read_case,
@@ -39,7 +40,7 @@ from tests.small_city import YARD
 K = EventKind
 JOINING = """
 [[duplicates]]
-category = "0101"
+category = "01"
 within_m = 5
 window_hours = 72
 join = "automatic"
@@ -68,7 +69,7 @@ def sessions(service: Engine) -> sessionmaker[Session]:
     return sessionmaker(service)
 
 
-def filed(sessions: sessionmaker[Session], *kinds: EventKind, category: str = "0102") -> int:
+def filed(sessions: sessionmaker[Session], *kinds: EventKind, category: str = "0201") -> int:
     draft = Draft(x=YARD["lon"], y=YARD["lat"], channel=Channel.PATROL, category=category)
     with sessions.begin() as session:
         told = file_report(session, draft, idempotency_key=str(uuid.uuid4()), caller="desk")
@@ -230,3 +231,31 @@ def test_a_pass_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFi
     assert {record.message for record in caplog.records} == {
         "cases did not climb: OperationalError"
     }
+
+
+def test_who_acts_on_a_report_follows_it_through_a_merge(sessions: sessionmaker[Session]) -> None:
+    kept, moved = filed(sessions), filed(sessions)
+    with sessions() as session:
+        (report,) = read_case(session, moved).reports
+
+    def dispatch() -> CaseSummary:
+        with sessions.begin() as session:
+            return act_on_report(session, report.id, Act(kind=K.DISPATCHED, actor="desk"))
+
+    with ThreadPoolExecutor(1) as other, sessions.begin() as session:
+        merge(session, moved, kept, actor="desk")
+        second = other.submit(dispatch)
+        wait_for_lock(sessions)
+        session.commit()
+        done = second.result()
+    assert (done.id, done.state) == (kept, CaseState.DISPATCHED)
+
+
+def test_a_report_does_not_join_what_has_just_been_closed(sessions: sessionmaker[Session]) -> None:
+    case_id = filed(sessions, K.DISPATCHED, K.HANDLED, K.VERIFIED, category="0106")
+    with ThreadPoolExecutor(1) as other, sessions.begin() as session:
+        act(session, case_id, Act(kind=K.CLOSED, actor="desk"))
+        second = other.submit(filed, sessions, category="0106")
+        wait_for_lock(sessions)
+        session.commit()
+        assert second.result() != case_id
