@@ -25,11 +25,14 @@
     ├── KeyNameTaken
     ├── UnknownKey
     ├── UnknownReport
+    ├── UnknownService
+    ├── UnknownJurisdiction
     ├── IdempotencyKeyReused
     ├── UnknownCase
     ├── ReportWithoutCase
     ├── CaseMovedOn
     ├── ActRefused
+    ├── IndicatorsRefused
     ├── TableError
     └── QuestionError
         ├── NothingPublished
@@ -343,6 +346,18 @@ class PeopleFileRefused(ImportRefused):
         self.faults = faults
 
 
+class IndicatorsRefused(GridsvcError):
+    """A question for indicators that has no meaning.
+
+    Attributes:
+        field: What is at fault.
+    """
+
+    def __init__(self, field: str, fault: str, *, remedy: str) -> None:
+        super().__init__(f"{field}: {fault}", remedy=remedy)
+        self.field = field
+
+
 class TableError(GridsvcError):
     """A table cannot be read or written; nothing was left behind.
 
@@ -618,6 +633,36 @@ class UnknownReport(GridsvcError):
             f"There is no report {report_id!r}", remedy="Use the id that filing it gave"
         )
         self.report_id = report_id
+
+
+class UnknownService(GridsvcError):
+    """No category in force that can be asked for bears this code.
+
+    Attributes:
+        code: As given.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            f"There is no service {code!r}", remedy="Use a service_code of the list of services"
+        )
+        self.code = code
+
+
+class UnknownJurisdiction(GridsvcError):
+    """This service answers for another city.
+
+    Attributes:
+        name: As given.
+        own: The code of the city's scheme.
+    """
+
+    def __init__(self, name: str, *, own: str) -> None:
+        super().__init__(
+            f"There is no jurisdiction {name!r} here", remedy=f"Use {own!r}, or leave it out"
+        )
+        self.name = name
+        self.own = own
 
 
 class IdempotencyKeyReused(GridsvcError):

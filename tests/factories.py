@@ -1,6 +1,7 @@
 """Makes the records that tests of the database are about, each in a line."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.grids.changesets import open_change_set, publish
-from gridsvc.grids.models import AreaEdit, AssignmentEdit, ChangeSet, PartyEdit
+from gridsvc.grids.models import AbsenceEdit, AreaEdit, AssignmentEdit, ChangeSet, PartyEdit
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import Scheme, parse_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
@@ -162,6 +163,39 @@ def appoint(session: Session, *holders: dict[str, Any], name: str = "people") ->
     return publish(session, change_set).revision
 
 
+def propose_absence(
+    session: Session,
+    change_set: ChangeSet,
+    party: str | None,
+    since: datetime | None,
+    until: datetime | None = None,
+    *,
+    reason: str | None = None,
+    replaces: int | None = None,
+) -> None:
+    """Propose that a party is away, or with a party of None the end of what it replaces."""
+    session.add(
+        AbsenceEdit(
+            change_set_id=change_set.id,
+            party_code=party,
+            valid_from=since,
+            valid_to=until,
+            reason=reason,
+            replaces=replaces,
+        )
+    )
+    session.flush()
+
+
+def send_away(
+    session: Session, party: str, since: datetime = FOUNDED_AT, until: datetime | None = None
+) -> int:
+    """Publish that a party is away; gives the revision."""
+    change_set = new_change_set(session, f"{party} away")
+    propose_absence(session, change_set, party, since, until)
+    return publish(session, change_set).revision
+
+
 def live_area(session: Session, code: str) -> int:
     """Give the id of an area's live version."""
     found_id: int = session.execute(
@@ -198,6 +232,103 @@ def covering_codes(session: Session, points: NDArray[np.float64], *, layer: str)
         },
     )
     return list(rows.scalars())
+
+
+def lead_case(
+    session: Session,
+    report_ids: Sequence[object],
+    *kinds: str,
+    state: str,
+    at: datetime | None = None,
+    reason: str | None = None,
+    due_at: datetime | None = None,
+) -> int:
+    """Put reports in one case, the first of them the credited one, and give it a state.
+
+    The first report's own case is taken, where filing it opened one.
+
+    Args:
+        session: At any.
+        report_ids: In the order in which they came.
+        kinds: Of events to add to the case's log.
+        state: Where the log has led.
+        at: Of the events, and since when the state holds; now where left out.
+        reason: Of the last event.
+        due_at: By when the case should be closed.
+
+    Returns:
+        The case's id.
+    """
+    first, *others = report_ids
+    case_id: int = session.execute(
+        text("""
+            WITH told AS (
+                SELECT r.*, a.answer FROM gridsvc.report AS r
+                JOIN gridsvc.report_answer AS a ON a.report_id = r.id AND a.number = 1
+                WHERE r.id = :first
+            ), had AS (
+                SELECT case_id AS id FROM gridsvc.case_report WHERE report_id = :first
+            ), made AS (
+                INSERT INTO gridsvc.case
+                    (category, point, areas, responsible, opened_at, state, state_since, last_event)
+                SELECT category, point,
+                       (SELECT coalesce(jsonb_object_agg(key, value -> 'code'), '{}')
+                        FROM jsonb_each(answer -> 'areas')),
+                       answer -> 'responsible' -> 'party' ->> 'code', received_at,
+                       'filed', received_at, 0
+                FROM told WHERE NOT EXISTS (SELECT FROM had)
+                RETURNING id
+            )
+            SELECT id FROM had UNION ALL SELECT id FROM made
+        """),
+        {"first": first},
+    ).scalar_one()
+    for report_id in (first, *others):
+        session.execute(
+            text("""
+                INSERT INTO gridsvc.case_report (report_id, case_id, is_first, joined_at)
+                VALUES (:report, :case, :is_first, now())
+                ON CONFLICT (report_id) DO UPDATE
+                SET case_id = excluded.case_id, is_first = excluded.is_first
+            """),
+            {"report": report_id, "case": case_id, "is_first": report_id == first},
+        )
+    for kind in kinds:
+        session.execute(
+            text("""
+                WITH next AS (
+                    UPDATE gridsvc.case SET last_event = last_event + 1 WHERE id = :case
+                    RETURNING last_event
+                )
+                INSERT INTO gridsvc.case_event (case_id, number, kind, at, actor, reason, state)
+                SELECT :case, last_event, :kind, coalesce(:at, now()), 'test', :reason, :state
+                FROM next
+            """),
+            {
+                "case": case_id,
+                "kind": kind,
+                "at": at,
+                "reason": reason if kind == kinds[-1] else None,
+                "state": state,
+            },
+        )
+    session.execute(
+        text("""
+            UPDATE gridsvc.case
+            SET state = :state, state_since = coalesce(:at, now()), due_at = :due_at,
+                closed_at = CASE WHEN :state = 'closed' THEN coalesce(:at, now()) END,
+                report_count = :reports
+            WHERE id = :case
+        """),
+        {
+            "case": case_id,
+            "state": state,
+            "at": at,
+            "due_at": due_at,
+            "reports": len(report_ids),
+        },
+    )
+    return case_id
 
 
 def file_as_of(

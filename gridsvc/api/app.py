@@ -7,7 +7,20 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from sqlalchemy.orm import sessionmaker
 
-from gridsvc.api import areas, cases, docs, health, maps, people, problems, reports, responsible
+from gridsvc.api import (
+    areas,
+    cases,
+    credit,
+    docs,
+    health,
+    indicators,
+    maps,
+    open311,
+    people,
+    problems,
+    reports,
+    responsible,
+)
 from gridsvc.api.climbing import climbing
 from gridsvc.api.requests import Requests
 from gridsvc.db import create_engine
@@ -72,9 +85,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.add_middleware(Requests)
-    problems.install(app)
+    problems.install(app, {open311.PREFIX: open311.tell_problem})
     docs.install(app)
-    for module in (health, responsible, reports, cases, areas, people, maps):
+    for module in (
+        *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
+        maps,
+    ):
         app.include_router(module.router)
     maps.mount_static(app)
     return app

@@ -14,7 +14,7 @@ from gridsvc.grids.keys import Scope, authenticate, log_unmasked_read
 # Without keys, which is for loopback only, all but names and phones is open.
 _KEYLESS = frozenset(Scope) - {Scope.PEOPLE_READ}
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False,
     scheme_name="key",
     description="A key of this service with the scope that the call names. "
@@ -80,7 +80,7 @@ class Caller:
 
 def get_caller(
     request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     session: SessionDep,
 ) -> Caller:
     """Find out who calls.
@@ -88,12 +88,12 @@ def get_caller(
     Raises:
         KeyRefused: there is no key where one is asked for, or it is not in force.
     """
-    return _caller(request, credentials, session)
+    return find_caller(request, credentials.credentials if credentials else None, session)
 
 
 def get_writing_caller(
     request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     session: WritingSessionDep,
 ) -> Caller:
     """Find out who calls, in the transaction that writes: a second one could starve the pool.
@@ -101,15 +101,18 @@ def get_writing_caller(
     Raises:
         KeyRefused: as `get_caller`.
     """
-    return _caller(request, credentials, session)
+    return find_caller(request, credentials.credentials if credentials else None, session)
 
 
-def _caller(
-    request: Request, credentials: HTTPAuthorizationCredentials | None, session: Session
-) -> Caller:
+def find_caller(request: Request, token: str | None, session: Session) -> Caller:
+    """Find out whose key it is, or whether the service runs without keys.
+
+    Raises:
+        KeyRefused: as `get_caller`.
+    """
     key_id, scopes = None, _KEYLESS
-    if credentials is not None:
-        key = authenticate(session, credentials.credentials)
+    if token is not None:
+        key = authenticate(session, token)
         if key is None:
             raise KeyRefused(given=True)
         key_id, scopes = key.id, frozenset(key.scopes)
@@ -139,3 +142,7 @@ MayFile = Annotated[Caller, require(Scope.REPORT, found_by=get_writing_caller)]
 """Files reports and acts on their cases."""
 MaySeeReports = Annotated[Caller, require(Scope.REPORT, Scope.MANAGE)]
 """Reads reports, in which names and phones are masked, and cases."""
+MaySeeCredit = Annotated[Caller, require(Scope.REPORT)]
+"""Asks what its own reporters have earned."""
+MaySeeRecords = Annotated[Caller, require(Scope.MANAGE)]
+"""Reads the record of an area or a party."""

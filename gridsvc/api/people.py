@@ -10,6 +10,7 @@ from gridsvc.api.deps import MaySeePeople, SessionDep
 from gridsvc.api.fields import Instant, Link, Paging, Text
 from gridsvc.api.responses import JSON, next_links
 from gridsvc.api.responsible import AreaRef, Party
+from gridsvc.grids.absences import list_absences
 from gridsvc.grids.areas import moment
 from gridsvc.grids.assignments import list_assignments, list_parties
 from gridsvc.grids.terms import Duty
@@ -30,6 +31,17 @@ class AssignmentQuery(Paging):
     """Only on areas of this code."""
     duty: Duty | None = None
     """Only of this duty."""
+    at: Instant | None = None
+    """As of this time; now where left out."""
+
+
+class AbsenceQuery(Paging):
+    """Which absences."""
+
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None  # type: ignore[assignment]
+    """From the `next` link of the page before; not made by hand."""
+    party: Text | None = None
+    """Only of the party of this code."""
     at: Instant | None = None
     """As of this time; now where left out."""
 
@@ -72,6 +84,28 @@ class Assignments(_Told):
     revision: int
     at: datetime
     assignments: list[Assignment]
+    links: list[Link]
+
+
+class Absence(_Told):
+    """A party being away from all it holds."""
+
+    id: int
+    party: Party
+    valid_from: datetime | None
+    """Since when; null for always."""
+    valid_to: datetime | None
+    """Until when, exclusive; null for open."""
+    reason: str | None
+    """Null unless the key has `people:read`."""
+
+
+class Absences(_Told):
+    """A page of absences."""
+
+    revision: int
+    at: datetime
+    absences: list[Absence]
     links: list[Link]
 
 
@@ -121,6 +155,34 @@ def assignments(
             "revision": now.revision,
             "at": now.at,
             "assignments": page.rows,
+            "links": next_links(request, wanted, after=page.after, at=now.at),
+        }
+    )
+
+
+@router.get("/v1/absences", response_model=Absences, summary="Who is away, by page")
+def absences(
+    wanted: Annotated[AbsenceQuery, Query()],
+    request: Request,
+    caller: MaySeePeople,
+    session: SessionDep,
+) -> Response:
+    """Scope `plan`, `manage` or `people:read`."""
+    now = moment(session, wanted.at)
+    page = list_absences(
+        session,
+        now=now,
+        reveal=caller.reveal,
+        limit=wanted.limit,
+        party=wanted.party,
+        after=wanted.after,
+    )
+    caller.log_read(session, [row.party.code for row in page.rows])
+    return JSON(
+        {
+            "revision": now.revision,
+            "at": now.at,
+            "absences": page.rows,
             "links": next_links(request, wanted, after=page.after, at=now.at),
         }
     )

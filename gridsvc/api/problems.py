@@ -5,7 +5,7 @@ address, for closed networks have nothing to open. `KINDS` is the whole list for
 wrong or must wait for; an error that is not in it is ours, and nothing of it is told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -21,6 +21,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from gridsvc import errors
+
+Dialect = Callable[[Request, dict[str, Any], Mapping[str, str] | None], Response]
+"""Tells a problem, with headers for the response, as another standard wants it told."""
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:gridsvc:problem:"
@@ -125,6 +128,10 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.UnknownLayer: Kind(_BAD, "unknown-layer", "Unknown layer", ("layer",)),
     errors.UnknownArea: Kind(HTTPStatus.NOT_FOUND, "unknown-area", "Unknown area"),
     errors.UnknownReport: Kind(HTTPStatus.NOT_FOUND, "unknown-report", "Unknown report"),
+    errors.UnknownService: Kind(HTTPStatus.NOT_FOUND, "unknown-service", "Unknown service"),
+    errors.UnknownJurisdiction: Kind(
+        HTTPStatus.NOT_FOUND, "unknown-jurisdiction", "Unknown jurisdiction"
+    ),
     errors.IdempotencyKeyReused: Kind(
         HTTPStatus.CONFLICT, "idempotency-key-reused", "The key was used for another report"
     ),
@@ -134,6 +141,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     ),
     errors.CaseMovedOn: Kind(HTTPStatus.CONFLICT, "case-moved-on", "The case has moved on"),
     errors.ActRefused: Kind(_BAD, "act-refused", "The act lacks something"),
+    errors.IndicatorsRefused: Kind(_BAD, "indicators-refused", "The figures cannot be asked so"),
     errors.KeyRefused: Kind(HTTPStatus.UNAUTHORIZED, "key-refused", "An API key is needed"),
     errors.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The key does not allow it"),
     errors.NothingPublished: Kind(_AWAY, "nothing-published", "Nothing is published yet"),
@@ -170,7 +178,7 @@ def problem_of(
     if kind is None:
         raise error
     fields = kind.fields
-    if isinstance(error, errors.BadCoordinates | errors.ActRefused):
+    if isinstance(error, errors.BadCoordinates | errors.ActRefused | errors.IndicatorsRefused):
         fields = (error.field,)
     faults = [{"loc": [*loc, field], "msg": str(error)} for field in fields]
     extra: dict[str, Any] = {"errors": faults} if faults else {}
@@ -194,8 +202,14 @@ def respond(
     return _response(request, body, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Let every foreseen error of the app leave as a problem."""
+def install(app: FastAPI, dialects: Mapping[str, Dialect]) -> None:
+    """Let every foreseen error of the app leave as a problem.
+
+    Args:
+        app: The app.
+        dialects: Who tells the errors of paths that begin so in another way.
+    """
+    app.state.dialects = dialects
     app.add_exception_handler(errors.GridsvcError, _domain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -219,6 +233,10 @@ def _response(
 ) -> Response:
     # For the log's line.
     request.state.problem = body["type"].removeprefix(TYPE)
+    for prefix, tell in request.app.state.dialects.items():
+        if request.url.path.startswith(prefix):
+            dialect: Dialect = tell
+            return dialect(request, body, headers)
     return Response(
         orjson.dumps(body | {"request_id": request.state.request_id}),
         status_code=body["status"],

@@ -33,6 +33,10 @@ PhotoUrl = Annotated[
 """An http or https address, kept as written."""
 
 
+ReporterToken = Annotated[str, Field(min_length=20, max_length=200)]
+"""Random, so that it cannot be guessed from its hash."""
+
+
 class NewReport(Strict):
     """A report to be filed. What it says is kept, even where it cannot be answered."""
 
@@ -53,7 +57,7 @@ class NewReport(Strict):
     """What was seen. No names, no phones."""
     photo_urls: Annotated[tuple[PhotoUrl, ...], Field(max_length=MAX_PHOTOS)] = ()
     """Where photos are; the service does not fetch them."""
-    reporter: Annotated[str, Field(min_length=20, max_length=200)] | None = None
+    reporter: ReporterToken | None = None
     """A random token of your own for the reporter, never a phone number; only its hash is kept."""
 
     def draft(self) -> Draft:

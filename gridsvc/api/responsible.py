@@ -12,7 +12,7 @@ from gridsvc.api.fields import Instant, Strict, Text
 from gridsvc.api.problems import Problem, problem_of
 from gridsvc.api.responses import JSON
 from gridsvc.errors import GridsvcError
-from gridsvc.grids.terms import Duty
+from gridsvc.grids.terms import Duty, StandInBy
 from gridsvc.routing.router import Question, answer, answer_many
 
 MAX_POINTS = 10_000
@@ -95,13 +95,29 @@ class AreaRef(AreaName):
     layer: str
 
 
+class StandIn(_Told):
+    """Why it is not the lead of the area."""
+
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+    away: Party = Field(alias="for")
+    """The lead who is off."""
+    why: Literal["absent", "off_shift"]
+    by: StandInBy
+    """Who stands in: the assistant of the area, or the pair of a neighbour."""
+    source: AreaRef | None = Field(alias="from")
+    """The neighbour whose pair stands in; null where the assistant does."""
+
+
 class Alternate(_Told):
     """A holder of a duty."""
 
     party: Party
     role: str
     area: AreaRef
-    """The area on which the duty is held."""
+    """The area on which the duty is held, or looked after by one who stands in."""
+    stand_in: StandIn | None = None
+    """Where the lead of the area is off: for whom this one stands in."""
 
 
 class Holder(Alternate):
@@ -126,6 +142,7 @@ class Step(_Told):
     party: Party | None
     role: str | None
     area: AreaRef | None
+    stand_in: StandIn | None = None
     within: str
     """ISO 8601 duration of working time: P1D is a working day, PT4H four hours of work."""
 
@@ -254,8 +271,9 @@ def many(batch: Batch, request: Request, caller: MayLocate, session: SessionDep)
 def _party_codes(told: object) -> Iterator[str]:
     """Find every party that an answer names, however deep."""
     if isinstance(told, dict):
-        if party := told.get("party"):
-            yield party["code"]
+        for key in ("party", "for"):
+            if party := told.get(key):
+                yield party["code"]
         for value in told.values():
             yield from _party_codes(value)
     elif isinstance(told, list):

@@ -10,10 +10,12 @@ from gridsvc.cli import (
     cases,
     change_sets,
     cluster,
+    indicators,
     keys,
     locate,
     locate_file,
     people,
+    records,
     reports,
     schemes,
     serve,
@@ -31,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, locate, locate_file, serve):
+for module in (cluster, change_sets, locate, locate_file, indicators, records, serve):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),

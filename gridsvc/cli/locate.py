@@ -88,6 +88,7 @@ def _show(told: dict[str, Any], scheme: Scheme) -> None:
     for step in told["escalation"]:
         who = _party(step["party"]) if step["party"] else f"nobody holds {step['duty']}"
         where = f", {_area(step['area'])}" if step["area"] else ""
+        where += f", {_stand_in(step['stand_in'])}" if step["stand_in"] else ""
         say(f"  {step['step']}. {who}{where}: within {_duration(step['within'])}")
     stale = "; the database was away, so this may be out of date" if told["stale"] else ""
     say(f"revision {told['revision']}{stale}")
@@ -116,7 +117,14 @@ def _duties(told: dict[str, Any], scheme: Scheme) -> Any:  # noqa: ANN401 -- wha
             _area(holder["area"]),
             holder["reason"],
         )
+        if holder["stand_in"]:
+            grid.add_row("", "", "", "", _stand_in(holder["stand_in"]))
     return grid
+
+
+def _stand_in(stand_in: dict[str, Any]) -> str:
+    why = {"absent": "absent", "off_shift": "off shift"}[stand_in["why"]]
+    return f"stands in for {_party(stand_in['for'])}, {why}"
 
 
 def _show_edge(told: dict[str, Any]) -> None:

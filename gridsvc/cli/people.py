@@ -1,5 +1,6 @@
-"""`people import`: parties and assignments from one flat table."""
+"""`people import` and `people absences`: who holds what, and who is away, from flat tables."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +11,23 @@ from gridsvc.cli.commands import FAILED, Json, example
 from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_session
 from gridsvc.cli.proposals import ChangeSetName, Proposal, Publish
+from gridsvc.grids.absences import import_absences
 from gridsvc.grids.changesets import open_change_set
 from gridsvc.grids.people import import_people
-from gridsvc.grids.people_files import COLUMNS, read_people
+from gridsvc.grids.people_files import ABSENCE_COLUMNS, COLUMNS, read_absences, read_people
 from gridsvc.grids.scheme_store import current_scheme
 
 app = typer.Typer(help="Parties and assignments.", no_args_is_help=True)
 
+File = Annotated[
+    Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="UTF-8 or GB18030.")
+]
+
 _EXAMPLE = "gridsvc people import people.csv --publish"
-_COLUMNS = tuple(f"{name}: {meaning}" for name, meaning in COLUMNS.items())
+
+
+def _columns(columns: Mapping[str, str]) -> tuple[str, ...]:
+    return ("Columns:", *(f"{name}: {meaning}" for name, meaning in columns.items()), "")
 
 
 @app.callback(epilog=example(_EXAMPLE))
@@ -26,12 +35,9 @@ def _group() -> None:
     """Parties, and who holds which duty where and when."""
 
 
-@app.command("import", epilog="\n\n".join(("Columns:", *_COLUMNS, "", example(_EXAMPLE))))
+@app.command("import", epilog="\n\n".join((*_columns(COLUMNS), example(_EXAMPLE))))
 def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="UTF-8 or GB18030."),
-    ],
+    file: File,
     *,
     change_set: ChangeSetName = None,
     publish: Publish = False,
@@ -74,6 +80,56 @@ def import_(
         counts = table("", *report.parties)
         for noun, counted in (("parties", report.parties), ("assignments", report.assignments)):
             counts.add_row(noun, *(f"{number:,}" for number in counted.values()))
+        console().print(counts)
+        findings.show(report.findings)
+        proposal.tell(report, end, revision)
+    if report.stopped:
+        raise typer.Exit(FAILED)
+
+
+@app.command(
+    epilog="\n\n".join(
+        (*_columns(ABSENCE_COLUMNS), example("gridsvc people absences away.csv --publish"))
+    )
+)
+def absences(
+    file: File,
+    *,
+    change_set: ChangeSetName = None,
+    publish: Publish = False,
+    json: Json = False,
+) -> None:
+    """Import who is away and when from one flat table; its columns are listed below.
+
+    Without --change-set or --publish this is a dry run: it tells what would be added and changed,
+    and changes nothing. A row with the party and the beginning of an absence that is there replaces
+    it: so one comes back early, or later. Nothing ends because the file does not mention it.
+    """
+    with open_session() as session, progress(f"Reading {file.name}"):
+        scheme = current_scheme(session)
+        away = read_absences(file, scheme)
+        proposal = Proposal.begin(session, change_set, source=away.source)
+        report = import_absences(
+            session, scheme, away, change_set=open_change_set(session, name=proposal.name)
+        )
+        end, revision = proposal.settle(
+            session, report, changes=proposals.changes(report.absences), publishes=publish
+        )
+    if json:
+        emit(
+            {
+                "source": report.source,
+                "outcome": end.value,
+                "change_set": change_set,
+                "revision": revision,
+                "absences": report.absences,
+                "findings": [findings.as_json(one) for one in report.findings],
+            }
+        )
+    else:
+        say(report.source)
+        counts = table("", *report.absences)
+        counts.add_row("absences", *(f"{number:,}" for number in report.absences.values()))
         console().print(counts)
         findings.show(report.findings)
         proposal.tell(report, end, revision)

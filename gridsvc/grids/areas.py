@@ -1,5 +1,6 @@
 """Areas as they held at an instant: whole layers by page, or one by its code."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -12,7 +13,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from gridsvc.crs import WGS84, Bounds, convert_geometries
 from gridsvc.errors import BeforeFirstRevision, NothingPublished, UnknownArea, UnknownLayer
-from gridsvc.grids.models import Area, AreaPiece, Assignment, Layer, Revision, SchemeVersion
+from gridsvc.grids.models import (
+    Absence,
+    Area,
+    AreaPiece,
+    Assignment,
+    Layer,
+    Revision,
+    SchemeVersion,
+)
 
 # Areas may stick out of the scheme's extent; a box far beyond it has no place in a city's CRS.
 _EXTENT_MARGIN_DEG = 0.5
@@ -111,7 +120,7 @@ def moment(session: Session, at: datetime | None = None) -> Moment:
     return Moment(at=instant, revision=revision, newest=revision == newest)
 
 
-def in_force(version: type[Area | Assignment], now: Moment) -> list[ColumnElement[bool]]:
+def in_force(version: type[Area | Assignment | Absence], now: Moment) -> list[ColumnElement[bool]]:
     """Say which versions hold at a moment; for the newest revision area_live_idx helps."""
     live = (
         [version.rev_to.is_(None)]
@@ -202,6 +211,16 @@ def read_area(session: Session, *, now: Moment, layer: str, code: str) -> AreaRo
     if not found:
         raise UnknownArea(layer, code, at=now.at)
     return found[0]
+
+
+def area_names(session: Session, layer: str, codes: Iterable[str]) -> dict[str, str | None]:
+    """Name areas by their newest versions, those that are no more too."""
+    rows = session.execute(
+        select(Area.code, Area.name)
+        .where(Area.layer == layer, Area.code.in_(set(codes)))
+        .order_by(Area.id)
+    )
+    return {row.code: row.name for row in rows}
 
 
 def _question(now: Moment) -> Select[Any]:

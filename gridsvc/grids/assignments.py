@@ -3,6 +3,7 @@
 Masking is done in SQL, so that a name that may not be shown never leaves the database.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,11 +75,21 @@ def list_parties(
         limit: The most rows of a page.
         after: `Page.after` of the page before.
     """
-    question = select(*_party_columns(reveal=reveal)).order_by(Party.code).limit(limit + 1)
+    question = select(*party_columns(reveal=reveal)).order_by(Party.code).limit(limit + 1)
     if after is not None:
         question = question.where(Party.code > after)
     rows = tuple(_party(*row) for row in session.execute(question))
     return Page(rows[:limit], rows[limit - 1].code if len(rows) > limit else None)
+
+
+def party_names(session: Session, codes: Iterable[str]) -> dict[str, str]:
+    """Name parties; persons masked."""
+    rows = session.execute(
+        select(Party.code, func.gridsvc.masked_name(Party.name, Party.kind).label("name")).where(
+            Party.code.in_(set(codes))
+        )
+    )
+    return {row.code: row.name for row in rows}
 
 
 def list_assignments(  # noqa: PLR0913  each narrows the list
@@ -125,7 +136,7 @@ def list_assignments(  # noqa: PLR0913  each narrows the list
             Assignment.hours,
             begin(Assignment.valid_from),
             Assignment.valid_to,
-            *_party_columns(reveal=reveal),
+            *party_columns(reveal=reveal),
         )
         .join(Party, Party.code == Assignment.party_code)
         .outerjoin(
@@ -149,7 +160,8 @@ def list_assignments(  # noqa: PLR0913  each narrows the list
     return Page(rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None)
 
 
-def _party_columns(*, reveal: bool) -> tuple[ColumnElement[Any], ...]:
+def party_columns(*, reveal: bool) -> tuple[ColumnElement[Any], ...]:
+    """Select a party's code, name, phone and kind, as the caller may see them."""
     name, phone = (
         (Party.name, Party.phone)
         if reveal

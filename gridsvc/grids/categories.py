@@ -102,3 +102,10 @@ def _overlap(a: Category, b: Category) -> bool:
 def longest_prefix(code: str, prefixes: Iterable[str]) -> str | None:
     """Find the most special of the classes that a code falls under; None if it is under none."""
     return max((prefix for prefix in prefixes if code.startswith(prefix)), key=len, default=None)
+
+
+def categories_on(categories: Iterable[Category], day: date) -> Iterator[Category]:
+    """Give the classes in force on a local day."""
+    for item in categories:
+        if (item.valid_from or date.min) <= day < (item.valid_to or date.max):
+            yield item

@@ -164,7 +164,12 @@ def _proposes_anything(session: Session, change_set: models.ChangeSet) -> bool:
         session.scalar(
             select(edit.change_set_id).where(edit.change_set_id == change_set.id).limit(1)
         )
-        for edit in (models.AreaEdit, models.AssignmentEdit, models.PartyEdit)
+        for edit in (
+            models.AreaEdit,
+            models.AssignmentEdit,
+            models.PartyEdit,
+            models.AbsenceEdit,
+        )
     )
 
 

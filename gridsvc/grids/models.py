@@ -39,6 +39,8 @@ Instant = DateTime(timezone=True)
 DUTIES = ("responsibility", "management", "enforcement", "supervision")
 DUTY_CHECK = f"duty IN {DUTIES}"
 
+STAND_INS = ("assistant", "neighbour")
+
 # GiST compares text with `=` through btree_gist.
 VALID = text("tstzrange(valid_from, valid_to)")
 LIVE = text("int4range(rev_from, rev_to)")
@@ -118,6 +120,21 @@ class EscalationStep(Base):
     within: Mapped[str] = mapped_column(Text, comment="ISO 8601 duration")
 
 
+class StandInRule(Base):
+    """Who stands in for the lead of a duty who is off, in which order."""
+
+    __tablename__ = "stand_in_rule"
+    __table_args__ = (
+        CheckConstraint(DUTY_CHECK, name="duty"),
+        CheckConstraint(f"by IN {STAND_INS}", name="by"),
+    )
+
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
+    duty: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    by: Mapped[str] = mapped_column(Text)
+
+
 class ChangeSet(Base):
     """Proposed edits on a base revision."""
 
@@ -179,6 +196,8 @@ class Area(Base):
             name="area_one_version_excl",
         ),
         Index("area_live_idx", "layer", "code", postgresql_where=text("rev_to IS NULL")),
+        # Finds the neighbours of an area.
+        Index("area_boundary_idx", "layer", "boundary", postgresql_using="gist"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -273,6 +292,34 @@ class Assignment(Base):
     rev_to: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
 
 
+class Absence(Base):
+    """One version of a party being away, from whatever it holds.
+
+    Absences of a party may overlap; two of the same beginning would be one told twice.
+    """
+
+    __tablename__ = "absence"
+    __table_args__ = (
+        CheckConstraint("valid_from < valid_to", name="period"),
+        CheckConstraint("rev_from < rev_to", name="revisions"),
+        ExcludeConstraint(
+            ("party_code", "="),
+            ("valid_from", "="),
+            (LIVE, "&&"),
+            name="absence_one_version_excl",
+        ),
+        Index("absence_party_idx", "party_code", "valid_from"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    party_code: Mapped[str] = mapped_column(ForeignKey("party.code"))
+    valid_from: Mapped[datetime] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    reason: Mapped[str | None] = mapped_column(Text)
+    rev_from: Mapped[int] = mapped_column(ForeignKey("revision.number"))
+    rev_to: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
+
+
 class AreaEdit(Base):
     """A change set's proposal: end the version `replaces`, begin the one described, or both."""
 
@@ -335,6 +382,27 @@ class AssignmentEdit(Base):
     hours: Mapped[Any | None] = mapped_column(INT4MULTIRANGE)
     valid_from: Mapped[datetime | None] = mapped_column(Instant)
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class AbsenceEdit(Base):
+    """A change set's proposal for an absence, as `AreaEdit` is for an area."""
+
+    __tablename__ = "absence_edit"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(replaces, party_code) > 0", name="purpose"),
+        CheckConstraint("(party_code IS NULL) = (valid_from IS NULL)", name="begin"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
+    )
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("absence.id"), index=True)
+    party_code: Mapped[str | None] = mapped_column(Text)
+    valid_from: Mapped[datetime | None] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    reason: Mapped[str | None] = mapped_column(Text)
 
 
 class PartyEdit(Base):

@@ -1,8 +1,8 @@
-"""Reading the flat table of parties and assignments; every fault is told with its line."""
+"""Reading the flat tables of people, and of absences; every fault is told with its line."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -32,6 +32,14 @@ COLUMNS = {
     "valid_to": "the instant it ends, no longer included; empty is open",
 }
 OPTIONAL = frozenset({"phone", "rank", "categories", "hours", "valid_from", "valid_to"})
+
+ABSENCE_COLUMNS = {
+    "party_code": COLUMNS["party_code"],
+    "valid_from": "first instant away, date or RFC 3339, the city's time where no offset is given",
+    "valid_to": "the instant of coming back, no longer away; empty is open",
+    "reason": "may be empty",
+}
+ABSENCE_OPTIONAL = frozenset({"valid_to", "reason"})
 
 RANKS = {"": 1, "1": 1, "lead": 1, "2": 2, "assistant": 2}
 
@@ -72,6 +80,25 @@ class PeopleFile:
     assignments: tuple[AssignmentRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AbsenceRow:
+    """An absence as the file gives it."""
+
+    line: int
+    party_code: str
+    valid_from: datetime
+    valid_to: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AbsenceFile:
+    """What was read, in the file's order."""
+
+    source: str
+    absences: tuple[AbsenceRow, ...]
+
+
 def read_people(path: Path, scheme: Scheme) -> PeopleFile:
     """Read a CSV of parties and assignments.
 
@@ -83,6 +110,48 @@ def read_people(path: Path, scheme: Scheme) -> PeopleFile:
         ImportRefused: no such file, not its encoding, or a column is missing.
         PeopleFileRefused: all faults of its rows, each with its line.
     """
+    rows = _rows(path, COLUMNS, OPTIONAL)
+    reader = _Reader(scheme)
+    for line, cells in rows:
+        reader.read(line, cells)
+    if reader.faults:
+        raise PeopleFileRefused(path.name, faults=tuple(reader.faults))
+    return PeopleFile(path.name, tuple(reader.parties.values()), tuple(reader.assignments))
+
+
+def read_absences(path: Path, scheme: Scheme) -> AbsenceFile:
+    """Read a CSV of absences.
+
+    Args:
+        path: Columns as in `ABSENCE_COLUMNS`, in any order.
+        scheme: Knows the time zone.
+
+    Raises:
+        ImportRefused: no such file, not its encoding, or a column is missing.
+        PeopleFileRefused: all faults of its rows, each with its line.
+    """
+    absences: dict[tuple[str, datetime], AbsenceRow] = {}
+    faults = []
+    for line, cells in _rows(path, ABSENCE_COLUMNS, ABSENCE_OPTIONAL):
+        try:
+            row = _absence(line, cells, scheme.zone)
+        except _Fault as error:
+            faults.append(f"line {line}: {error}")
+            continue
+        first = absences.setdefault((row.party_code, row.valid_from), row)
+        if first is not row:
+            faults.append(
+                f"line {line}: {row.party_code} is away from that instant on line {first.line} "
+                "already; keep one of them"
+            )
+    if faults:
+        raise PeopleFileRefused(path.name, faults=tuple(faults))
+    return AbsenceFile(path.name, tuple(absences.values()))
+
+
+def _rows(
+    path: Path, columns: Mapping[str, str], optional: Collection[str]
+) -> list[tuple[int, dict[str, str]]]:
     try:
         rows = list(csv_text.rows(csv_text.decode(path.read_bytes())))
     except OSError as error:
@@ -96,22 +165,25 @@ def read_people(path: Path, scheme: Scheme) -> PeopleFile:
     if not rows:
         raise ImportRefused(path.name, "it has no rows", remedy="Give a header and rows below it")
     header = rows[0][1]
-    if missing := [name for name in COLUMNS if name not in header and name not in OPTIONAL]:
+    if missing := [name for name in columns if name not in header and name not in optional]:
         raise ImportRefused(
             path.name,
             f"it has no column {', '.join(missing)}",
-            remedy=f"Give the columns {', '.join(COLUMNS)}",
+            remedy=f"Give the columns {', '.join(columns)}",
         )
-    reader = _Reader(scheme)
-    for line, cells in rows:
-        reader.read(line, cells)
-    if reader.faults:
-        raise PeopleFileRefused(path.name, faults=tuple(reader.faults))
-    return PeopleFile(path.name, tuple(reader.parties.values()), tuple(reader.assignments))
+    return rows
 
 
 class _Fault(ValueError):
     """What is wrong with a cell, in words for the reader."""
+
+
+def _absence(line: int, cells: dict[str, str], zone: ZoneInfo) -> AbsenceRow:
+    party_code = _code("party_code", cells)
+    valid_from, valid_to = _period(cells, zone)
+    if valid_from is None:
+        raise _Fault("valid_from is empty")
+    return AbsenceRow(line, party_code, valid_from, valid_to, cells.get("reason") or None)
 
 
 class _Reader:
@@ -158,10 +230,7 @@ class _Reader:
         _one_of("duty", cells["duty"], list(Duty))
         rank = cells.get("rank", "").lower().removesuffix(".0")
         _one_of("rank", rank, RANKS)
-        valid_from = _instant("valid_from", cells.get("valid_from", ""), self.zone)
-        valid_to = _instant("valid_to", cells.get("valid_to", ""), self.zone)
-        if valid_from and valid_to and valid_to <= valid_from:
-            raise _Fault(f"valid_to {cells['valid_to']} is not after valid_from")
+        valid_from, valid_to = _period(cells, self.zone)
         prefixes = [
             part.strip() for part in re.split("[;；]", cells.get("categories", "")) if part.strip()
         ]
@@ -213,6 +282,14 @@ def _not_scientific(column: str, value: str) -> None:
             f"{column} {value} was rounded by a spreadsheet; format the column as text there "
             "and enter the code again"
         )
+
+
+def _period(cells: dict[str, str], zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    valid_from = _instant("valid_from", cells.get("valid_from", ""), zone)
+    valid_to = _instant("valid_to", cells.get("valid_to", ""), zone)
+    if valid_from and valid_to and valid_to <= valid_from:
+        raise _Fault(f"valid_to {cells['valid_to']} is not after valid_from")
+    return valid_from, valid_to
 
 
 _DATE = re.compile(

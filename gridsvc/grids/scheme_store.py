@@ -182,4 +182,11 @@ def _store_parts(session: Session, scheme: Scheme, scheme_id: int) -> None:
             zip(scheme.escalation, document.get("escalation", ()), strict=True), start=1
         )
     )
+    session.add_all(
+        models.StandInRule(
+            scheme_id=scheme_id, duty=rule.duty.value, position=position, by=by.value
+        )
+        for rule in scheme.stand_ins
+        for position, by in enumerate(rule.by, start=1)
+    )
     session.flush()

@@ -26,6 +26,8 @@ from gridsvc.grids.case_rules import (
     rule_for,
 )
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
+from gridsvc.grids.credit_rules import CreditRules
+from gridsvc.grids.indicator_rules import IndicatorRules
 from gridsvc.grids.limits import Limit
 from gridsvc.grids.scheme_fields import (
     REFUSED,
@@ -44,6 +46,7 @@ from gridsvc.grids.scheme_fields import (
     Weekday,
     refuse,
 )
+from gridsvc.grids.stand_in_rules import StandIn, stand_in_faults
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
     Duty,
@@ -254,8 +257,12 @@ class Scheme(SchemeTable):
     ladders: Annotated[tuple[Ladder, ...], Field(alias="ladder")] = ()
     escalation: tuple[EscalationStep, ...] = ()
     people: PeopleRules = PeopleRules()
+    indicators: IndicatorRules = IndicatorRules()
+    credit: CreditRules | None = None
+    """None: reporters are not credited."""
     duplicates: tuple[DuplicateRule, ...] = ()
     limits: Annotated[tuple[CaseLimit, ...], Field(alias="limit")] = ()
+    stand_ins: Annotated[tuple[StandIn, ...], Field(alias="stand_in")] = ()
 
     @staticmethod
     def from_document(
@@ -471,10 +478,21 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         code = step.get("layer")
         if isinstance(code, str) and code not in known:
             yield _unknown_layer(("escalation", index, "layer"), code, filter(None, known))
+    yield from _class_faults(document, [str(code) for code in known if code])
     yield from _place_faults(document)
     for fault in case_rule_faults(
         _tables(document, "duplicates"), _tables(document, "limit"), _category_codes(document)
     ):
+        yield _Fault(*fault)
+
+
+def _class_faults(document: Mapping[str, Any], layers: list[str]) -> Iterator[_Fault]:
+    indicators = document.get("indicators")
+    for index, one in _tables(indicators, "class") if isinstance(indicators, Mapping) else ():
+        code = one.get("layer")
+        if code is not None and code not in layers:
+            yield _unknown_layer(("indicators", "class", index, "layer"), code, layers)
+    for fault in stand_in_faults(_tables(document, "stand_in")):
         yield _Fault(*fault)
 
 

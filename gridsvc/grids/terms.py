@@ -12,6 +12,13 @@ class Duty(StrEnum):
     SUPERVISION = "supervision"
 
 
+class StandInBy(StrEnum):
+    """Who stands in for a lead who is off."""
+
+    ASSISTANT = "assistant"
+    NEIGHBOUR = "neighbour"
+
+
 class LayerKind(StrEnum):
     """Whether the areas of a layer fill their parent or merely lie in it."""
 

@@ -156,7 +156,7 @@ def file_report(
             category=draft.category,
             description=draft.description,
             photo_urls=list(draft.photo_urls),
-            reporter_hash=draft.reporter and _reporter_hash(draft.reporter, caller),
+            reporter_hash=draft.reporter and reporter_hash(draft.reporter, caller),
             observed_at=draft.observed_at,
             received_at=received_at,
         )
@@ -262,7 +262,8 @@ def _place(draft: Draft, scheme: Scheme) -> dict[str, Any]:
     return place
 
 
-def _reporter_hash(token: str, source: str) -> bytes:
+def reporter_hash(token: str, source: str) -> bytes:
+    """Hash a source's token for a reporter; the same token of another source gives another."""
     return hashlib.sha256(f"{source}\0{token}".encode()).digest()
 
 

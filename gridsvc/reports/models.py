@@ -49,6 +49,11 @@ class Report(Base):
         CheckConstraint(f"channel IN {tuple(map(str, Channel))}", name="channel"),
         CheckConstraint("num_nonnulls(lon, lat) <> 1", name="place"),
         Index("report_point_idx", "point", postgresql_using="gist"),
+        Index(
+            "report_reporter_hash_idx",
+            "reporter_hash",
+            postgresql_where=text("reporter_hash IS NOT NULL"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(
@@ -133,6 +138,13 @@ class Case(Base):
             postgresql_where=text("state = 'dispatched'"),
         ),
         Index("case_state_idx", "state", "opened_at"),
+        # The record of an area, of whatever layer: areas @> {layer: code}.
+        Index(
+            "case_areas_idx",
+            "areas",
+            postgresql_using="gin",
+            postgresql_ops={"areas": "jsonb_path_ops"},
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -143,7 +155,9 @@ class Case(Base):
     areas: Mapped[dict[str, str]] = mapped_column(
         JSONB, server_default="{}", comment="code by layer, as the first report was answered"
     )
-    responsible: Mapped[str | None] = mapped_column(Text, comment="party code, likewise")
+    responsible: Mapped[str | None] = mapped_column(
+        Text, index=True, comment="party code, likewise"
+    )
     opened_at: Mapped[datetime] = mapped_column(
         Instant, index=True, comment="when its first report came in"
     )

@@ -33,7 +33,6 @@ from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
 from gridsvc.routing.admission import Admitted, Columns, Ints, Reasons, admit
 from gridsvc.routing.ladders import (
-    ASSISTANT,
     FOREVER_US,
     AreaKey,
     Chain,
@@ -204,45 +203,44 @@ class _Place:
 
     Attributes:
         chains: For each duty, in the order of `PARTY_COLUMNS`.
-        assistants: For each area on which enforcement may be held.
         numbers: The areas' numbers.
         first_rung: Whose edge matters where nobody is responsible.
     """
 
     chains: dict[Duty, Chain]
-    assistants: dict[AreaKey, Chain]
     numbers: dict[AreaKey, int]
     first_rung: AreaKey | None
 
     @classmethod
-    def of(cls, ladders: Ladders, numbers: dict[AreaKey, int], category: str | None) -> Self:
+    def of(cls, ladders: Ladders, city: City, numbers: list[int], category: str | None) -> Self:
+        by_area = {city.areas[number]: number for number in numbers}
+
+        def version_of(area: AreaKey) -> int:
+            return int(city.area_ids[by_area[area]])
+
         areas: dict[str, list[AreaKey]] = {}
-        for area in numbers:
+        for area in by_area:
             areas.setdefault(area.layer, []).append(area)
-        chains = {duty: ladders.chain(areas, duty, category) for duty in Duty}
         return cls(
-            chains,
-            {
-                lead.area: ladders.holders(lead.area, Duty.ENFORCEMENT, category, rank=ASSISTANT)
-                for lead in chains[Duty.ENFORCEMENT]
-            },
-            numbers,
+            {duty: ladders.chain(areas, duty, category, version_of=version_of) for duty in Duty},
+            by_area,
             ladders.first_rung(areas),
         )
 
     def answer(self, at_us: int, minute: int) -> _Answer:
         """Tell who answers at an instant, which is that minute of the local week."""
-        held = {
-            duty: decide(chain, at_us=at_us, minute=minute) if chain else None
-            for duty, chain in self.chains.items()
-        }
-        responsible, lead = held[Duty.RESPONSIBILITY], held[Duty.ENFORCEMENT]
-        assistant = decide(self.assistants[lead.area], at_us=at_us, minute=minute) if lead else None
+        responsible, management, enforcement, supervision = (
+            decide(self.chains[duty], at_us=at_us, minute=minute) for duty in Duty
+        )
+        assistant = enforcement.assistant if enforcement else None
         area = responsible.area if responsible else self.first_rung
-        holders = (responsible, held[Duty.MANAGEMENT], lead, assistant, held[Duty.SUPERVISION])
         return (
             self.numbers[area] if area else -1,
-            *(holder.party_code if holder else None for holder in holders),
+            responsible and responsible.lead.party_code,
+            management and management.lead.party_code,
+            enforcement and enforcement.lead.party_code,
+            assistant.party_code if assistant else None,
+            supervision and supervision.lead.party_code,
         )
 
 
@@ -426,7 +424,7 @@ class BatchRouter:
         self, key: tuple[int, bytes, Any], ladders: Ladders, category: str | None
     ) -> _Place:
         numbers = np.frombuffer(key[1], np.int64).tolist()
-        place = _Place.of(ladders, {self.city.areas[n]: n for n in numbers}, category)
+        place = _Place.of(ladders, self.city, numbers, category)
         if len(self._places) >= _KEPT_PLACES:
             self._places = {}
         self._places[key] = place

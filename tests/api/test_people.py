@@ -1,17 +1,30 @@
 """Names and phones: masked unless the key allows, and every unmasked read is written down."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.orm import Session
 
-from gridsvc.api.people import Assignments, Parties
+from gridsvc.api.app import create_app
+from gridsvc.api.people import Absences, Assignments, Parties
+from gridsvc.api.responsible import Answer
 from gridsvc.db import create_engine
+from gridsvc.grids.changesets import publish
+from gridsvc.grids.keys import create_key
 from gridsvc.grids.models import ReadLog
+from gridsvc.grids.scheme_store import load_scheme
+from gridsvc.settings import Settings
+from tests import small_city
+from tests.db_fixtures import MakeDatabase
+from tests.factories import make_scheme, new_change_set, propose_absence
 from tests.small_city import HELD, PEOPLE, YARD
 
 Headers = dict[str, dict[str, str]]
@@ -112,6 +125,73 @@ def test_a_batch_is_one_line_of_the_log(guarded: TestClient, key_of: Headers, ci
     assert "张小明" in guarded.post("/v1/responsible", json=points, headers=key_of["people"]).text
     (row,) = read_log(city)[before:]
     assert row.party_codes[:3] == ["B1", "P1", "P2"]
+
+
+@pytest.fixture(scope="module")
+def short_staffed(make_database: MakeDatabase) -> Iterator[tuple[TestClient, Headers]]:
+    """A small city of which the leading officer is away, and keys to it."""
+    url = make_database()
+    engine = create_engine(url)
+    headers = {}
+    with Session(engine) as session, session.begin():
+        small_city.found(session)
+        rule = '[[stand_in]]\nduty = "enforcement"\nby = ["assistant"]\n'
+        load_scheme(session, make_scheme(extra=rule))
+        change_set = new_change_set(session)
+        propose_absence(session, change_set, "P2", AWAY_AT, reason="病假")
+        propose_absence(session, change_set, "P1", AWAY_AT)
+        publish(session, change_set)
+        for name, scopes in {"managers": ["manage"], "people": ["locate", "people:read"]}.items():
+            token, _ = create_key(session, name=name, scopes=scopes)
+            headers[name] = {"Authorization": f"Bearer {token}"}
+    engine.dispose()
+    with TestClient(create_app(Settings(database_url=SecretStr(url)))) as client:
+        yield client, headers
+
+
+AWAY_AT = datetime(2030, 3, 4, tzinfo=UTC)
+STAFFED = {"lon": YARD["lon"], "lat": YARD["lat"], "at": "2030-03-04T10:00:00+08:00"}
+
+
+def test_absences_are_masked_page_and_hold_at_a_time(
+    short_staffed: tuple[TestClient, Headers],
+) -> None:
+    client, key_of = short_staffed
+    managers = key_of["managers"]
+    assert client.get("/v1/absences", headers=managers).json()["absences"] == []
+    at = {"at": AWAY_AT.isoformat()}
+    first = client.get("/v1/absences", params=at | {"limit": "1"}, headers=managers)
+    Absences.model_validate_json(first.content)
+    second = client.get(first.json()["links"][0]["href"], headers=managers).json()
+    rows = first.json()["absences"] + second["absences"]
+    assert [(row["party"]["name"], row["reason"]) for row in rows] == [
+        ("李**", None),
+        ("张**", None),
+    ]
+    assert second["links"] == []
+    (only,) = client.get("/v1/absences", params=at | {"party": "P1"}, headers=managers).json()[
+        "absences"
+    ]
+    assert (only["party"]["code"], only["valid_to"]) == ("P1", None)
+    shown = client.get("/v1/absences", params=at, headers=key_of["people"]).json()["absences"]
+    assert [(row["party"]["name"], row["reason"]) for row in shown] == [
+        ("李大力", "病假"),
+        ("张小明", None),
+    ]
+    assert client.get("/v1/absences").status_code == 401
+
+
+def test_an_answer_names_for_whom_one_stands_in_and_that_is_logged(
+    short_staffed: tuple[TestClient, Headers],
+) -> None:
+    client, key_of = short_staffed
+    response = client.get("/v1/responsible", params=STAFFED, headers=key_of["people"])
+    Answer.model_validate_json(response.content)
+    lead = response.json()["enforcement"]["lead"]
+    assert (lead["party"]["code"], lead["stand_in"]["for"]["name"]) == ("P3", "李大力")
+    with client.app.state.sessions() as session:  # type: ignore[attr-defined]
+        logged = session.scalars(select(ReadLog.party_codes).order_by(ReadLog.id.desc())).first()
+    assert "P2" in logged
 
 
 def test_the_service_may_only_read_and_write_the_log(app: FastAPI, client: TestClient) -> None:

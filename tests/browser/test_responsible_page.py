@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,10 +12,13 @@ from playwright.sync_api import Page, Request, Route, expect
 from sqlalchemy.orm import Session
 
 from gridsvc.db import create_engine
+from gridsvc.grids.changesets import publish
 from gridsvc.grids.keys import create_key
+from gridsvc.grids.scheme_store import load_scheme
 from tests import small_city
 from tests.browser.conftest import Open, Serve, wait_until
 from tests.db_fixtures import MakeDatabase
+from tests.factories import make_scheme, new_change_set, propose_absence, propose_holder
 from tests.small_city import OPEN_STREET, OUTSIDE, SHOPS, YARD
 
 PAGE = "/maps/responsible"
@@ -166,6 +170,86 @@ def test_the_last_rung_is_told_in_chinese(town: str, open_page: Open) -> None:
     page = open_page(link(town, OPEN_STREET), language="zh-CN")
     reason = page.locator(".responsible .reason")
     expect(reason).to_have_text("属地兜底：区是最后一级；街道 S2没有责任主体")
+
+
+@pytest.fixture(scope="module")
+def short_staffed(make_database: MakeDatabase, serve: Serve) -> str:
+    """The address of a town whose leading officer is away; on one street the assistant is too."""
+    url = make_database()
+    engine = create_engine(url)
+    with Session(engine) as session, session.begin():
+        small_city.found(session)
+        rule = '[[stand_in]]\nduty = "enforcement"\nby = ["assistant", "neighbour"]\n'
+        load_scheme(session, make_scheme(extra=rule))
+        change_set = new_change_set(session)
+        for party, rank in (("P1", 1), ("P2", 2)):
+            propose_holder(
+                session,
+                change_set,
+                party,
+                "street",
+                "S2",
+                duty="enforcement",
+                role="officer",
+                rank=rank,
+            )
+        for party, since, until in (("P2", AWAY_AT, None), ("P1", AWAY_AT, BACK_AT)):
+            propose_absence(session, change_set, party, since, until)
+        publish(session, change_set)
+    engine.dispose()
+    return serve(url)
+
+
+AWAY_AT = datetime(2030, 3, 4, tzinfo=UTC)
+BACK_AT = AWAY_AT + timedelta(days=1)
+OWN_ASSISTANT = "2030-03-05T12:00:00+08:00"
+
+
+@pytest.mark.parametrize(
+    ("language", "stood_in", "reason"),
+    [
+        (
+            "en-GB",
+            "Stands in for 李** (absent); assistant here",
+            "street covers the point; the lead is absent, the assistant stands in",
+        ),
+        ("zh-CN", "代李**（不在岗）顶岗，本区域协办", "此点位于街道内；主办不在岗，由协办顶岗"),
+    ],
+)
+def test_the_page_says_for_whom_the_assistant_stands_in(
+    short_staffed: str, open_page: Open, language: str, stood_in: str, reason: str
+) -> None:
+    page = open_page(link(short_staffed, YARD, at=OWN_ASSISTANT), language=language)
+    expect(page.locator(".duties .stand-in")).to_have_text(stood_in)
+    expect(page.locator(".duties .reason").nth(1)).to_have_text(reason)
+    expect(page.locator(".duties")).to_contain_text(
+        {"en-GB": "No assistant", "zh-CN": "暂无协办"}[language]
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "stood_in", "reason"),
+    [
+        (
+            "en-GB",
+            "Stands in for 张** (absent); from Street 甲街道",
+            "street covers the point; the lead is absent, the pair of street S1 stands in",
+        ),
+        (
+            "zh-CN",
+            "代张**（不在岗）顶岗，来自“甲街道”（街道）",
+            "此点位于街道内；主办不在岗，由街道 S1的人员顶岗",
+        ),
+    ],
+)
+def test_the_page_says_from_which_neighbour_a_pair_comes(
+    short_staffed: str, open_page: Open, language: str, stood_in: str, reason: str
+) -> None:
+    page = open_page(
+        link(short_staffed, OPEN_STREET, at="2030-03-04T12:00:00+08:00"), language=language
+    )
+    expect(page.locator(".duties .stand-in")).to_have_text(stood_in)
+    expect(page.locator(".duties .reason").nth(1)).to_have_text(reason)
 
 
 def test_possible_neighbours_carry_their_share(town: str, open_page: Open) -> None:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from gridsvc.errors import (
 from gridsvc.grids.boundary_files import read_boundaries
 from gridsvc.grids.changesets import open_change_set, publish
 from gridsvc.grids.importing import ImportOptions, import_areas
-from gridsvc.grids.models import AreaEdit, Assignment, AssignmentEdit
+from gridsvc.grids.models import AreaEdit, Assignment, AssignmentEdit, ChangeSet
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.grids.schemes import read_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
@@ -37,6 +39,16 @@ from gridsvc.routing.bulk import locate_file
 from gridsvc.routing.router import Question, answer_many
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
+from tests.factories import (
+    FOUNDED_AT,
+    box,
+    make_scheme,
+    new_change_set,
+    propose_absence,
+    propose_area,
+    propose_holder,
+    propose_party,
+)
 from tests.small_city import _ORIGIN, SRID, place
 
 STORAGE = f"EPSG:{SRID}"
@@ -221,6 +233,184 @@ def test_a_file_is_answered_as_single_questions_are(town: Engine, tmp_path: Path
     assert summary.routed == sum(isinstance(wanted, dict) for wanted in expected)
     assert summary.outside == sum(isinstance(wanted, OutsideServiceArea) for wanted in expected)
     assert summary.routed > 2000
+
+
+# Shifts, absences and stand-ins
+
+
+CELLS = 5
+CELL_M = 180.0
+BORDER_MOVED_AT = datetime(2026, 5, 1, tzinfo=UTC)
+STAND_INS = """
+[[stand_in]]
+duty = "enforcement"
+by = ["assistant", "neighbour"]
+
+[[stand_in]]
+duty = "responsibility"
+by = ["neighbour", "assistant"]
+"""
+SHIFTS = ("", "", "mon-sun 07:30-15:30", "mon-fri 08:00-20:00", "mon-sun 22:00-06:00")
+
+
+@dataclass(frozen=True)
+class Staffed:
+    """A database, and the instants at which somebody leaves or comes back in it."""
+
+    engine: Engine
+    instants: list[datetime]
+
+
+@pytest.fixture(scope="module", params=[STAND_INS, ""], ids=["stand-ins", "no rule"])
+def staffed(make_database: MakeDatabase, request: pytest.FixtureRequest) -> Iterator[Staffed]:
+    """Slanted streets and courtyards with random pairs, shifts and absences."""
+    rng = np.random.default_rng(23)
+    reported = 'findings = { gap = "report", overlap = "report" }'
+    scheme = make_scheme(
+        ('parent = "district"', f'parent = "district"\n{reported}'), extra=request.param
+    )
+    engine = create_engine(make_database())
+    with Session(engine) as session, session.begin():
+        cells = _slanted_cells(rng)
+        first, second = cells["G00"], cells["G01"]
+        load_scheme(session, scheme)
+        founding = new_change_set(session, "founding")
+        propose_area(session, founding, "district", "D", box(-100, -100, 1100, 1100))
+        for code, shape in cells.items():
+            if code not in {"G00", "G01"}:
+                propose_area(session, founding, "street", code, shape)
+        # From an instant on, one street is joined to its neighbour, which then has other ones.
+        for code, shape in (("G00", first), ("G01", second)):
+            propose_area(session, founding, "street", code, shape, valid_to=BORDER_MOVED_AT)
+        joined = shapely.unary_union([first, second])
+        propose_area(session, founding, "street", "G01", joined, valid_from=BORDER_MOVED_AT)
+        yards = {f"Y{n}": cells[code] for n, code in enumerate([*cells][:15])}
+        for code, shape in yards.items():
+            propose_area(session, founding, "courtyard", code, shape)
+        parties = _staff(session, founding, rng, [*cells], [*yards])
+        publish(session, founding)
+        instants: list[datetime] = [BORDER_MOVED_AT]
+        for name in ("spring", "summer"):
+            change_set = new_change_set(session, name)
+            for party in sorted({parties[n] for n in rng.integers(len(parties), size=25)}):
+                since = FOUNDED_AT + timedelta(seconds=int(rng.integers(300 * 86_400)))
+                until = since + timedelta(seconds=int(rng.integers(1, 90 * 86_400)))
+                open_end = rng.random() < 0.2
+                propose_absence(session, change_set, party, since, None if open_end else until)
+                instants += [since, until]
+            publish(session, change_set)
+    yield Staffed(engine, instants)
+    engine.dispose()
+
+
+def _slanted_cells(rng: np.random.Generator) -> dict[str, shapely.MultiPolygon]:
+    grid = np.stack(np.meshgrid(np.arange(CELLS + 1.0), np.arange(CELLS + 1.0)), axis=-1) * CELL_M
+    nodes = np.round(grid + rng.uniform(-50, 50, grid.shape), 3)
+    return {
+        f"G{south}{west}": shapely.transform(
+            _polygon(
+                tuple(nodes[south, west]),
+                tuple(nodes[south, west + 1]),
+                tuple(nodes[south + 1, west + 1]),
+                tuple(nodes[south + 1, west]),
+            ),
+            _snapped,
+        )
+        for south in range(CELLS)
+        for west in range(CELLS)
+    }
+
+
+def _staff(
+    session: Session,
+    change_set: ChangeSet,
+    rng: np.random.Generator,
+    streets: list[str],
+    yards: list[str],
+) -> list[str]:
+    """Appoint at random; gives the codes of the parties."""
+    parties = [f"R{n:02}" for n in range(60)]
+    for party in parties:
+        propose_party(session, change_set, party)
+    posts = [
+        ("street", area, "enforcement", rank, category)
+        for area in streets
+        for rank in (1, 2)
+        for category in (None, "0102")
+    ] + [("courtyard", area, "responsibility", rank, None) for area in yards for rank in (1, 2)]
+    for layer, area, duty, rank, category in posts:
+        if rng.random() < (0.15 if category is None else 0.7):
+            continue
+        # A street's second year is somebody else's.
+        since = FOUNDED_AT + timedelta(days=200 * int(rng.random() < 0.1))
+        propose_holder(
+            session,
+            change_set,
+            parties[rng.integers(len(parties))],
+            layer,
+            area,
+            duty=duty,
+            rank=rank,
+            category=category,
+            hours=SHIFTS[rng.integers(len(SHIFTS))],
+            valid_from=since,
+        )
+    for duty in ("responsibility", "enforcement"):
+        propose_holder(session, change_set, parties[0], "district", "D", duty=duty)
+    return parties
+
+
+def test_stand_ins_are_those_of_single_questions(staffed: Staffed, tmp_path: Path) -> None:
+    rng = np.random.default_rng(29)
+    points = rng.uniform(_ORIGIN, np.add(_ORIGIN, CELLS * CELL_M), (6000, 2))
+    ticks = [timedelta(microseconds=step) for step in (-1, 0, 1)]
+    sharp = [instant + tick for instant in staffed.instants for tick in ticks]
+    anytime = [
+        FOUNDED_AT + timedelta(seconds=int(second))
+        for second in rng.integers(2 * 365 * 86_400, size=400)
+    ]
+    times = [*sharp, *anytime]
+    rows = [
+        {
+            "lon": float(x),
+            "lat": float(y),
+            "at": times[rng.integers(len(times))],
+            "category": ["", "0101", "0102"][rng.integers(3)],
+        }
+        for x, y in points
+    ]
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), source)
+    locate_file(
+        staffed.engine,
+        source,
+        target,
+        lon="lon",
+        lat="lat",
+        crs=STORAGE,
+        category="category",
+        at="at",
+    )
+    ways: Counter[tuple[str, str, str]] = Counter()
+    expected = _expected(staffed.engine, rows)
+    for row, got, wanted in zip(rows, pq.read_table(target).to_pylist(), expected, strict=True):
+        if isinstance(wanted, GridsvcError):
+            _assert_refused(got, wanted)
+            continue
+        assert {key: got[key] for key in _codes(wanted)} == _codes(wanted), row
+        lead = (wanted["enforcement"] or {}).get("lead")
+        for duty, holder in (("responsible", wanted["responsible"]), ("enforcement", lead)):
+            if stand_in := holder and holder["stand_in"]:
+                ways[duty, stand_in["by"], stand_in["why"]] += 1
+    seen = {
+        (duty, by, why)
+        for duty in ("responsible", "enforcement")
+        for by in ("assistant", "neighbour")
+        for why in ("absent", "off_shift")
+    }
+    with staffed.engine.connect() as connection:
+        has_rule = connection.scalar(text("SELECT EXISTS (SELECT FROM gridsvc.stand_in_rule)"))
+    assert set(ways) == (seen if has_rule else set()), ways
 
 
 def test_edges_are_measured_as_sql_measures_them(town: Engine) -> None:

@@ -77,6 +77,8 @@ def state(url: str) -> tuple[Any, ...]:
                 " (SELECT count(*) FROM gridsvc.scheme),"
                 " (SELECT md5(string_agg(a::text, '' ORDER BY a.id)) FROM gridsvc.area AS a),"
                 " (SELECT md5(string_agg(a::text, '' ORDER BY a.id)) FROM gridsvc.assignment AS a),"
+                " (SELECT md5(string_agg(a::text, '' ORDER BY a.id)) FROM gridsvc.absence AS a),"
+                " (SELECT count(*) FROM gridsvc.absence_edit),"
                 " (SELECT md5(string_agg(p::text, '' ORDER BY p.code)) FROM gridsvc.party AS p)"
             )
         ).one()
@@ -137,11 +139,21 @@ def test_help_of_every_command_has_an_example_of_itself(cli: Cli, path: tuple[st
 
 def test_contract_names_are_there() -> None:
     assert {" ".join(path) for path in EVERY} >= {
-        *("up", "down", "status", "scheme load", "areas import", "people import", "check"),
+        *(
+            "up",
+            "down",
+            "status",
+            "scheme load",
+            "areas import",
+            "people import",
+            "people absences",
+            "check",
+        ),
         *("publish", "withdraw", "rollback", "locate", "locate-file", "serve"),
         *("key create", "key list", "key revoke"),
         *("reports import", "reports reroute"),
         *("cases list", "cases show", "cases climb"),
+        *("indicators", "records"),
     }
 
 
@@ -577,6 +589,51 @@ def test_people_that_cannot_be_published_change_nothing(  # noqa: PLR0917 -- thr
         assert said in " ".join(result.output.split())
         assert "Traceback" not in result.output
         assert state(town) == before
+
+
+# Absences
+
+
+AWAY = "party_code,valid_from,valid_to,reason\nP2,2026-02-01,,年假\n"
+
+
+def test_absences_are_imported_and_locate_tells_who_stands_in(
+    cli: Cli, town: str, tmp_path: Path
+) -> None:
+    toml = tmp_path / "standing_in.toml"
+    scheme = small_city.SCHEME.replace(
+        "../categories", str(small_city.SCHEMES.parent / "categories")
+    )
+    toml.write_text(scheme + '[[stand_in]]\nduty = "enforcement"\nby = ["assistant"]\n')
+    assert cli("scheme", "load", toml).exit_code == 0
+    file = tmp_path / "away.csv"
+    file.write_text(AWAY, encoding="gb18030")
+    before = state(town)
+    dry = cli("people", "absences", file)
+    assert dry.exit_code == 0, dry.output
+    assert "Dry run" in dry.stdout
+    assert state(town) == before
+    told = json.loads(cli("people", "absences", file, "--publish", "--json").stdout)
+    assert told["outcome"] == "published"
+    assert told["absences"] == {"added": 1, "changed": 0, "unchanged": 0}
+    at = ("--at", "2030-03-04T12:00")  # a Monday: P3 is on shift
+    shown = " ".join(cli("locate", *_lonlat(500, 500), *at).stdout.split())
+    assert "the lead is absent, the assistant stands in" in shown
+    assert "stands in for 李** 139****5678 P2, absent" in shown
+    again = json.loads(cli("people", "absences", file, "--change-set", "x", "--json").stdout)
+    assert again["outcome"] == "unchanged"
+
+
+def test_absences_of_nobody_known_are_told_by_line(cli: Cli, town: str, tmp_path: Path) -> None:
+    file = tmp_path / "away.csv"
+    file.write_text(AWAY + "P22,2026-02-01,,\n")
+    before = state(town)
+    result = cli("people", "absences", file, "--publish")
+    assert result.exit_code == 1
+    assert "line 3: no party has the code 'P22'; did you mean P2?" in " ".join(
+        result.stderr.split()
+    )
+    assert state(town) == before
 
 
 # Locate

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
@@ -65,6 +66,16 @@ def test_down_to_nothing_and_up_again(own: Engine) -> None:
     assert objects(own) == before
 
 
+def test_down_step_by_step_and_up_again(own: Engine) -> None:
+    before = objects(own)
+    script = Config()
+    script.set_main_option("script_location", "gridsvc:migrations")
+    for _ in ScriptDirectory.from_config(script).walk_revisions():
+        alembic(own, "downgrade", "-1")
+    migrate(own)
+    assert objects(own) == before
+
+
 @pytest.fixture
 def town(session: Session) -> Session:
     small_city.found(session)
@@ -93,7 +104,16 @@ def test_a_reader_locates_and_sees_no_person(town: Session) -> None:
     found = town.execute(text(f"SELECT gridsvc.locate({YARD})")).scalar_one()
     assert found["responsible"]["party"]["name"] == "张**"
     assert town.scalar(text("SELECT count(*) FROM gridsvc.area")) == len(small_city.AREAS)
-    for table in ("party", "assignment", "party_edit", "assignment_edit", "api_key", "read_log"):
+    for table in (
+        "party",
+        "assignment",
+        "party_edit",
+        "assignment_edit",
+        "absence",
+        "absence_edit",
+        "api_key",
+        "read_log",
+    ):
         assert refused(town, f"SELECT * FROM gridsvc.{table}"), table
 
 

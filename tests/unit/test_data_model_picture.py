@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from gridsvc.db import Base
-from gridsvc.grids import models  # noqa: F401 -- fills Base with the tables
+from gridsvc.grids import models as grids  # noqa: F401 -- fills Base with the tables
+from gridsvc.reports import models as reports  # noqa: F401 -- the same
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "data-model.md"
 

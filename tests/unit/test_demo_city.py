@@ -18,7 +18,7 @@ from gridsvc.grids.categories import read_categories
 from gridsvc.grids.codes import unit_grid_code_faults
 from gridsvc.grids.schemes import Scheme, read_scheme
 from gridsvc.grids.weekhours import parse_week_hours
-from tools.demo_city.__main__ import city, digests
+from tools.demo_city.__main__ import city
 
 DATA = Path(__file__).parents[2] / "data"
 TILING = ["unit", "community", "street", "district", "patrol_area", "enforcement_grid"]
@@ -45,13 +45,16 @@ def reports() -> pd.DataFrame:
     return pd.read_parquet(DATA / "reports/demo.parquet")
 
 
-def test_the_same_seed_gives_the_same_city() -> None:
-    told = tomllib.loads((DATA / "boundaries/demo.toml").read_text(encoding="utf-8"))
-    first, second = digests(city()), digests(city())
-    assert first == second
-    # Another GEOS may place a vertex of an overlay a millimetre elsewhere.
-    if told["geos"] == shapely.geos_version_string:
-        assert first == told["geometry_sha256"]
+def test_the_same_seed_gives_the_same_city(layers: dict[str, gpd.GeoDataFrame]) -> None:
+    drawn, again = city().layers, city().layers
+    for layer, stored in layers.items():
+        for other in (again[layer], stored):
+            assert drawn[layer].code.tolist() == other.code.tolist()
+        assert shapely.equals_exact(drawn[layer].geometry, again[layer].geometry).all()
+        # Sines differ in their last bit from processor to processor, and overlays a millimetre
+        # from GEOS to GEOS; there a slab or two of thousands is laid elsewhere.
+        same = shapely.equals_exact(drawn[layer].geometry, stored.geometry, tolerance=0.0015)
+        assert same.mean() > 0.999, layer
 
 
 @pytest.mark.parametrize(

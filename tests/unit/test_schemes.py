@@ -142,6 +142,30 @@ def test_findings_stop_or_report(base: Path) -> None:
     assert scheme.layer("quarter") is None
 
 
+def test_a_scheme_may_credit_reporters(base: Path) -> None:
+    assert parse_scheme(GOOD, source="town.toml", base=base).credit is None
+    text = GOOD + "\n[credit]\nfirst_points = 5\njoined_points = 5\n"
+    scheme = parse_scheme(text, source="town.toml", base=base)
+    assert scheme.credit is not None
+    assert (scheme.credit.first_points, scheme.credit.joined_points) == (5, 5)
+    assert Scheme.from_document(scheme.document()) == scheme
+
+
+@pytest.mark.parametrize(
+    ("rules", "key", "remedy"),
+    [
+        ("joined_points = 1", "credit.first_points", "Add it"),
+        ("first_points = -1", "credit.first_points", ""),
+        ("first_points = 1\njoined_points = 2", "credit", "Swap"),
+        ("first_points = 1\njoint_points = 1", "credit.joint_points", "joined_points"),
+    ],
+)
+def test_odd_credit_is_refused(base: Path, rules: str, key: str, remedy: str) -> None:
+    (problem,) = problems(f"{GOOD}\n[credit]\n{rules}\n", base)
+    assert problem.key == key
+    assert remedy in problem.remedy
+
+
 def test_a_stored_scheme_is_the_same_and_needs_no_file(base: Path) -> None:
     scheme = parse_scheme(GOOD, source="town.toml", base=base)
     stored = json.loads(json.dumps(scheme.document()))
@@ -187,6 +211,8 @@ def test_a_make_up_workday_has_the_hours_of_a_working_day(base: Path) -> None:
     assert scheme.calendar.hours_of(date(2026, 10, 1)) == ()
     assert Scheme.from_document(json.loads(json.dumps(scheme.document()))) == scheme
 
+
+STANDS_IN = '[[stand_in]]\nduty = "enforcement"\nby = [{}]\n\n'
 
 # (what stands in GOOD, what is put there, key, words of the message, words of the remedy)
 WRONG = [
@@ -234,6 +260,10 @@ WRONG = [
     ('parent = "street"', 'parrent = "street"', "layer[2].parrent", "no key called 'parrent'", "Did you mean 'parent'"),
     ('kind = "overlay"\n', "", "layer[2].kind", "kind is missing", "Add it"),
     ('"classes.csv"', '"absent.csv"', "categories", "No such file", "CSV"),
+    ("[[escalation]]", STANDS_IN.format('"assistnt"') + "[[escalation]]", "stand_in[0].by[0]", "'assistnt' is none of", "Did you mean 'assistant'"),
+    ("[[escalation]]", STANDS_IN.format("") + "[[escalation]]", "stand_in[0].by", "at least 1", "at least one"),
+    ("[[escalation]]", STANDS_IN.format('"neighbour", "neighbour"') + "[[escalation]]", "stand_in[0].by[1]", "named twice", "Keep the first"),
+    ("[[escalation]]", STANDS_IN.format('"neighbour"') * 2 + "[[escalation]]", "stand_in[1].duty", "enforcement has stand-ins in stand_in[0] already", "one table"),
     ('title = { zh = "长" }', "title = {}", "role[0].title", "at least 1", "at least one"),
 ]  # fmt: skip
 
@@ -345,6 +375,7 @@ def test_an_empty_scheme_lacks_everything(base: Path) -> None:
         "[[ladder]]\nlayers = 'street'\nduty = []\ncategory = [1]",
         "[[layer]]\ncode = ['x']\nparent = 'y'",
         "[[escalation]]\nlayer = [1]",
+        "[[stand_in]]\nduty = [1]\nby = 1",
         "people = 1\ncalendar = 1\nextent = 1\ncategories = 1\nstorage_crs = 1",
         "categories = [1, { code = 1 }]",
     ],

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyogrio
-import shapely
 
 from tools.demo_city import EPSG, SEED, areas, network, people, reports
 
@@ -44,24 +43,11 @@ def write(out: Path) -> None:
         )
     table.to_csv(persons, index=False, lineterminator="\n")
     received.to_parquet(history, index=False, compression="zstd")
-    shapes = "".join(f'{layer} = "{digest}"\n' for layer, digest in digests(drawn).items())
-    _sidecar(
-        boundaries,
-        f'crs = "EPSG:{EPSG}"\ngeos = "{shapely.geos_version_string}"\n\n'
-        f"[geometry_sha256]  # of the WKB of a layer's areas in the order of their codes\n{shapes}",
-    )
+    _sidecar(boundaries, f'crs = "EPSG:{EPSG}"\n')
     _sidecar(persons, 'phones = "numbers beginning 1380000 and 010-0000, made up"\n')
     _sidecar(
         history, 'crs = "per row, in column crs"\n' + "".join(map(_chronic, chronic.itertuples()))
     )
-
-
-def digests(drawn: areas.City) -> dict[str, str]:
-    """Digest each layer's geometry."""
-    return {
-        layer: hashlib.sha256(b"".join(shapely.to_wkb(frame.geometry.to_numpy()))).hexdigest()
-        for layer, frame in drawn.layers.items()
-    }
 
 
 def _chronic(place: Any) -> str:  # noqa: ANN401 -- a row of pandas has no type of its own

@@ -1,4 +1,4 @@
--- Carry a change set's edits of parties and assignments into the live state.
+-- Carry a change set's edits of parties, assignments and absences into the live state.
 --   :change_set  id
 --   :revision    the revision it becomes
 INSERT INTO gridsvc.party (code, name, kind, phone)
@@ -14,4 +14,11 @@ INSERT INTO gridsvc.assignment
 SELECT party_code, layer, area_code, duty, role, rank, category, hours, valid_from, valid_to,
        :revision
 FROM gridsvc.assignment_edit
+WHERE change_set_id = :change_set AND party_code IS NOT NULL;
+UPDATE gridsvc.absence AS b SET rev_to = :revision
+FROM gridsvc.absence_edit AS e
+WHERE e.change_set_id = :change_set AND e.replaces = b.id AND b.rev_to IS NULL;
+INSERT INTO gridsvc.absence (party_code, valid_from, valid_to, reason, rev_from)
+SELECT party_code, valid_from, valid_to, reason, :revision
+FROM gridsvc.absence_edit
 WHERE change_set_id = :change_set AND party_code IS NOT NULL

@@ -15,6 +15,8 @@ WITH last AS (
         SELECT valid_from FROM gridsvc.area_edit WHERE change_set_id = :change_set
         UNION ALL
         SELECT valid_from FROM gridsvc.assignment_edit WHERE change_set_id = :change_set
+        UNION ALL
+        SELECT valid_from FROM gridsvc.absence_edit WHERE change_set_id = :change_set
     ) AS e
 ), clock AS (
     SELECT clock_timestamp() AS now

@@ -20,4 +20,13 @@ UNION ALL
 SELECT :change_set, NULL, s.party_code, s.layer, s.area_code, s.duty, s.role, s.rank, s.category,
        s.hours, s.valid_from, s.valid_to
 FROM gridsvc.assignment AS s
-WHERE s.rev_from <= :revision AND :revision < s.rev_to
+WHERE s.rev_from <= :revision AND :revision < s.rev_to;
+INSERT INTO gridsvc.absence_edit
+    (change_set_id, replaces, party_code, valid_from, valid_to, reason)
+SELECT :change_set, b.id, NULL, NULL, NULL, NULL
+FROM gridsvc.absence AS b
+WHERE b.rev_to IS NULL AND b.rev_from > :revision
+UNION ALL
+SELECT :change_set, NULL, b.party_code, b.valid_from, b.valid_to, b.reason
+FROM gridsvc.absence AS b
+WHERE b.rev_from <= :revision AND :revision < b.rev_to

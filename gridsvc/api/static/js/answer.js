@@ -46,6 +46,10 @@ export class City {
       .replace(/^locality \(属地兜底\): (\S+) is the last rung/, (_, l) => `属地兜底：${this.layer(l)}是最后一级`)
       .replace(/^(\S+) covers the point/, (_, l) => `此点位于${this.layer(l)}内`)
       .replace(/, specialist for category (\S+?)(?=;|$)/, (_, c) => `，负责${this.category(c)}的专业力量`)
+      .replace(/; the lead is (absent|off shift), the assistant stands in/,
+        (_, why) => `；主办${t(why === "absent" ? "absent" : "off_shift")}，由协办顶岗`)
+      .replace(/; the lead is (absent|off shift), the pair of (.+?) stands in(?=;|$)/,
+        (_, why, area) => `；主办${t(why === "absent" ? "absent" : "off_shift")}，由${named(area)}的人员顶岗`)
       .replace(/; nobody holds (\w+) at (.+)$/, (_, d, list) => `；${named(list)}没有${duties[d] ?? d}`);
   }
 }
@@ -64,13 +68,19 @@ function areaLine(city, area) {
   ];
 }
 
+/** "Stands in for Li, absent; of Street 乙街道". */
+function standsIn(city, { for: away, why, by, from }) {
+  return t("standsIn", away.name, t(why), by === "assistant" ? t("ownAssistant") : t("pairOf", city.area(from)));
+}
+
 function holder(city, held, { main = false } = {}) {
-  const { party, role, area, reason } = held;
+  const { party, role, area, stand_in: standIn, reason } = held;
   return h("div", { class: main ? "holder main" : "holder" },
     h("p", { class: "who" },
       h("strong", { class: "name" }, party.name), " ",
       h("span", { class: "role" }, city.role(role)), " ", phone(party)),
     h("p", { class: "place" }, areaLine(city, area)),
+    standIn ? h("p", { class: "stand-in" }, standsIn(city, standIn)) : null,
     reason ? h("p", { class: "reason" }, city.reason(reason)) : null);
 }
 
@@ -85,8 +95,8 @@ function section(name, heading, ...content) {
 
 function enforcement(city, pair) {
   if (!pair) return [duty(city, t("enforcement"), null)];
-  // The two share an area, so they share its reason.
-  const assistant = pair.assistant && { ...pair.assistant, reason: null };
+  // The two share an area, so they share its reason, and stand in together.
+  const assistant = pair.assistant && { ...pair.assistant, reason: null, stand_in: null };
   return [
     duty(city, t("enforcement"), pair.lead, { sub: t("lead") }),
     duty(city, t("enforcement"), assistant, { sub: t("assistant"), none: t("noAssistant") }),
@@ -100,7 +110,8 @@ function escalation(city, steps) {
         ? [h("strong", {}, step.party.name), " ", h("span", { class: "role" }, city.role(step.role))]
         : h("span", { class: "nobody" }, `${t(step.duty) ?? ""} ${t("nobody")}`),
       " ", h("span", { class: "within" }, t("within", duration(step.within)))),
-    step.area ? h("p", { class: "place" }, areaLine(city, step.area)) : null))));
+    step.area ? h("p", { class: "place" }, areaLine(city, step.area)) : null,
+    step.stand_in ? h("p", { class: "stand-in" }, standsIn(city, step.stand_in)) : null))));
 }
 
 function edge(city, { distance_m: distance, of, across }, isAmbiguous) {

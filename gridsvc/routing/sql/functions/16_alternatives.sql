@@ -8,7 +8,10 @@
 CREATE OR REPLACE FUNCTION gridsvc.alternatives(
     point geometry, accuracy_m double precision, category text,
     revision integer, at timestamptz, minute integer, scheme_id integer
-) RETURNS TABLE (probability double precision, area gridsvc.covered_area, held gridsvc.assignment)
+) RETURNS TABLE (
+    probability double precision, area gridsvc.covered_area, held gridsvc.assignment,
+    stand_in gridsvc.standing_in
+)
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     disc CONSTANT geometry := ST_Buffer(point, accuracy_m, 'quad_segs=16');
@@ -30,7 +33,7 @@ BEGIN
             FROM gridsvc.area_piece AS p
             WHERE ST_Intersects(p.piece, disc)
         )
-        SELECT c.area, h.held, a.boundary
+        SELECT c.area, h.held, h.stand_in, a.boundary
         FROM ladder
         JOIN gridsvc.rung AS r ON r.scheme_id = alternatives.scheme_id
              AND r.duty = 'responsibility' AND r.category = ladder.category
@@ -40,11 +43,9 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT ROW(a.layer, l.position, l.kind, a.id, a.code, a.name)::gridsvc.covered_area
         ) AS c (area)
-        CROSS JOIN LATERAL (
-            SELECT s AS held
-            FROM gridsvc.holder(c.area, 'responsibility', 1, alternatives.category,
-                                alternatives.revision, alternatives.at, alternatives.minute) AS s
-        ) AS h
+        CROSS JOIN LATERAL gridsvc.looked_after(
+            c.area, 'responsibility', alternatives.category, alternatives.revision,
+            alternatives.at, alternatives.minute, alternatives.scheme_id) AS h
         WHERE a.rev_from <= alternatives.revision
           AND (a.rev_to IS NULL OR alternatives.revision < a.rev_to)
           AND a.valid_from <= alternatives.at
@@ -56,6 +57,7 @@ BEGIN
         probability := part_m2 / disc_m2;
         area := candidate.area;
         held := candidate.held;
+        stand_in := candidate.stand_in;
         RETURN NEXT;
         remaining := ST_Difference(remaining, candidate.boundary);
         EXIT WHEN ST_Area(remaining) <= 1e-6 * disc_m2;

@@ -55,16 +55,16 @@ BEGIN
             areas, duty_name, category, revision, at, minute, scheme.id);
         chosen := NULL;
         IF FOUND THEN
-            chosen := gridsvc.holder_json(d.area, d.held, d.is_locality, d.skipped, reveal);
+            chosen := gridsvc.holder_json(d.area, d.held, d.is_locality, d.skipped, reveal, d.stand_in);
             IF duty_name = 'responsibility' THEN
                 deciding := d.area;
             ELSIF duty_name = 'enforcement' THEN
-                SELECT * INTO deputy FROM gridsvc.holder(
-                    d.area, 'enforcement', 2, category, revision, at, minute);
+                SELECT * INTO deputy FROM gridsvc.assistant(
+                    d.area, d.held, d.stand_in, category, revision, at, minute);
                 chosen := jsonb_build_object(
                     'lead', chosen,
                     'assistant', CASE WHEN deputy.id IS NOT NULL THEN gridsvc.holder_json(
-                        d.area, deputy, d.is_locality, '{}', reveal) END);
+                        d.area, deputy, d.is_locality, '{}', reveal, d.stand_in) END);
             END IF;
         ELSE
             vacant := vacant || duty_name;
@@ -93,8 +93,8 @@ BEGIN
                 others := others || jsonb_build_object(
                     'probability', round(alt.probability::numeric, 4),
                     'area', gridsvc.area_json(alt.area),
-                    'responsible', gridsvc.holder_json(alt.area, alt.held, false, '{}', reveal)
-                        - 'reason');
+                    'responsible', gridsvc.holder_json(
+                        alt.area, alt.held, false, '{}', reveal, alt.stand_in) - 'reason');
             END IF;
         END LOOP;
     END IF;
@@ -166,26 +166,35 @@ CREATE OR REPLACE FUNCTION gridsvc.escalation_json(
     revision integer, at timestamptz, minute integer, scheme_id integer, reveal boolean
 ) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    steps jsonb := '[]';
+    t gridsvc.escalation_step;
+    asked gridsvc.covered_area;
+    d record;
 BEGIN
-    RETURN (
-        SELECT coalesce(jsonb_agg(jsonb_build_object(
+    FOR t IN
+        SELECT e.* FROM gridsvc.escalation_step AS e
+        WHERE e.scheme_id = escalation_json.scheme_id ORDER BY e.step
+    LOOP
+        IF t.layer IS NULL THEN
+            SELECT f.area, f.held, f.stand_in INTO d FROM gridsvc.decision(
+                areas, t.duty, category, revision, at, minute, t.scheme_id) AS f;
+            asked := d.area;
+        ELSE
+            SELECT c.* INTO asked FROM unnest(areas) AS c
+            WHERE c.layer = t.layer ORDER BY c.code COLLATE "C" LIMIT 1;
+            SELECT l.held, l.stand_in INTO d FROM gridsvc.looked_after(
+                asked, t.duty, category, revision, at, minute, t.scheme_id) AS l;
+        END IF;
+        steps := steps || jsonb_build_object(
             'step', t.step,
             'duty', t.duty,
-            'party', gridsvc.party_json(coalesce((d.held).party_code, h.party_code), reveal),
-            'role', coalesce((d.held).role, h.role),
-            'area', gridsvc.area_json(CASE WHEN t.layer IS NULL THEN d.area ELSE a.area END),
-            'within', t.within) ORDER BY t.step), '[]')
-        FROM gridsvc.escalation_step AS t
-        LEFT JOIN LATERAL gridsvc.decision(
-            areas, t.duty, escalation_json.category, escalation_json.revision,
-            escalation_json.at, escalation_json.minute, t.scheme_id) AS d ON t.layer IS NULL
-        LEFT JOIN LATERAL (
-            SELECT c AS area FROM unnest(areas) AS c
-            WHERE c.layer = t.layer ORDER BY c.code COLLATE "C" LIMIT 1
-        ) AS a ON true
-        LEFT JOIN LATERAL gridsvc.holder(
-            a.area, t.duty, 1, escalation_json.category, escalation_json.revision,
-            escalation_json.at, escalation_json.minute) AS h ON t.layer IS NOT NULL
-        WHERE t.scheme_id = escalation_json.scheme_id);
+            'party', gridsvc.party_json((d.held).party_code, reveal),
+            'role', (d.held).role,
+            'area', gridsvc.area_json(asked),
+            'stand_in', gridsvc.stand_in_json(d.stand_in, reveal),
+            'within', t.within);
+    END LOOP;
+    RETURN steps;
 END
 $$;
