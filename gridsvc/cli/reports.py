@@ -88,6 +88,9 @@ def import_(  # noqa: PLR0913 -- the options of the command
     No row is dropped: one outside the city, on a default point, of an unknown category or with
     coordinates or times that cannot be used is stored and marked. Importing a file again adds
     only rows with new ids. The file is stored whole or not at all.
+
+    A report that was answered opens a case, or joins an open one where the scheme's duplicates
+    join automatically. A case is closed when the file says its first report ended.
     """
     columns = HistoryColumns(
         id=id_,
@@ -126,6 +129,7 @@ def import_(  # noqa: PLR0913 -- the options of the command
     if report.datum_message:
         say(report.datum_message, style="yellow")
     say(f"Stored as reports of {source}, answered up to revision {report.revision}.")
+    say(f"Cases opened: {report.opened:,}; reports that joined an open one: {report.joined:,}.")
 
 
 @app.command(epilog=example(_REROUTE))

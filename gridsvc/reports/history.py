@@ -4,7 +4,6 @@ Answers are those of `gridsvc.routing.bulk` and are kept as codes: a year of who
 repeat the same names a million times.
 """
 
-import io
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import Floats
-from gridsvc.db import sql
 from gridsvc.errors import ImportRefused
-from gridsvc.reports.terms import Channel, Mark
+from gridsvc.reports.bulk_cases import Lives, PastLives, open_cases
+from gridsvc.reports.bulk_copy import copy_rows, keys_by_construction, new_ids, point_texts
+from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing import admission, batches
 from gridsvc.routing.admission import Ints, Reasons
 from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, City, Routed
@@ -43,6 +42,16 @@ _MARKS = {
     admission.SWAPPED: Mark.BAD_COORDINATES,
 }
 """By the beginning of a row's reason."""
+
+_REPORT = (
+    *("source_id", "channel", "x", "y", "crs", "lon", "lat", "accuracy_m", "category"),
+    *("received_at", "closed_at", "status"),
+)
+"""Columns of a report that come from the file."""
+_WRITTEN = tuple(
+    f"gridsvc.{table}" for table in ("report", "report_answer", "case", "case_report", "case_event")
+)
+_LOCK = 0x68697374  # "hist"
 
 NO_TIME = f"{admission.BAD_TIME}: empty"
 
@@ -89,6 +98,8 @@ class HistoryReport:
         unknown_channels: Rows by a channel that there is not; stored without.
         bad_closed: Rows whose end cannot be read; stored without.
         revision: The newest one that answered.
+        opened: Cases, each by its first report.
+        joined: Reports that are one more of a case.
         datum_message: Set when the points fit the city markedly better in another CRS.
     """
 
@@ -99,6 +110,8 @@ class HistoryReport:
     unknown_channels: int = 0
     bad_closed: int = 0
     revision: int = 0
+    opened: int = 0
+    joined: int = 0
     datum_message: str | None = None
 
 
@@ -109,9 +122,13 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
     columns: HistoryColumns,
     *,
     source: str = "history",
+    lives: Lives | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> HistoryReport:
     """Store every row of a file as a report, answered as of the time it came in.
+
+    Reports that were answered become cases, or join those that are open
+    (`gridsvc.reports.bulk_cases`).
 
     A file may be imported again: what the source told before stays as it is.
 
@@ -121,6 +138,7 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
         file: CSV, Parquet or GeoParquet.
         columns: Which column holds what.
         source: Whose ids the file's are.
+        lives: What becomes of the cases; None is what the file knows.
         progress: Told the number of rows each time some are stored.
 
     Raises:
@@ -152,41 +170,85 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
     router = BatchRouter(engine, city, asked, added=pa.schema([]))
     report = HistoryReport(source, revision=int(city.revisions[-1]))
     guard = DatumGuard()
-    parameters = {
-        "source": source,
-        "srid": city.srid,
-        "layers": [layer.code for layer in city.scheme.layers],
-    }
-    session.execute(sql("gridsvc.reports", "incoming"))
-    with ThreadPoolExecutor(WORKERS) as pool:
+    _one_import_at_a_time(session, source)
+    with ThreadPoolExecutor(WORKERS) as pool, keys_by_construction(session):
         for routed in in_order(pool, router.route, table.batches(BATCH_ROWS)):
             guard.notice(routed.asked)
-            _copy(session, _incoming(routed, columns, city, report, file))
-            stored = {
-                str(row.mark): int(row.reports)
-                for row in session.execute(sql("gridsvc.reports", "keep_incoming"), parameters)
-            }
-            session.execute(text("TRUNCATE incoming"))
-            count = routed.source.num_rows
-            report.rows += count
-            report.stored.update(stored)
-            report.repeated += count - sum(stored.values())
+            incoming = _incoming(routed, columns, city, report, file)
+            new = _untold(session, incoming, source)
+            report.rows += incoming.num_rows
+            report.repeated += incoming.num_rows - new.num_rows
+            report.stored.update(new.column("mark").to_pylist())
+            _store(session, new, source, city)
             if progress:
-                progress(count)
-    session.execute(text("DROP TABLE incoming"))
+                progress(incoming.num_rows)
+        made = open_cases(session, city.scheme, source=source, lives=lives or PastLives())
+    report.opened, report.joined = made.opened, made.joined
+    if report.rows > report.repeated:
+        # What is asked next is planned for the tables as they are now.
+        session.execute(text(f"ANALYZE {', '.join(_WRITTEN)}"))
     report.datum_message = guard.message(engine, city)
     return report
 
 
-def _copy(session: Session, rows: pa.RecordBatch) -> None:
-    """Send a batch as one CSV, which leaves a null empty and quotes every text."""
-    stream = io.BytesIO()
-    pa.csv.write_csv(rows, stream, pa.csv.WriteOptions(include_header=False))
-    raw: Any = session.connection().connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)  # noqa: S101  the driver that db.py names
-    statement = f"COPY incoming ({', '.join(rows.schema.names)}) FROM STDIN (FORMAT csv)"
-    with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(stream.getbuffer())
+def _one_import_at_a_time(session: Session, source: str) -> None:
+    """Let a second import of the same source wait, and then see what the first one told."""
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(:key, hashtext(:source))"),
+        {"key": _LOCK, "source": source},
+    )
+
+
+def _untold(session: Session, rows: pa.RecordBatch, source: str) -> pa.RecordBatch:
+    """Leave out rows whose id the source told before, in the batch itself or earlier."""
+    ids = rows.column("source_id")
+    told = session.scalars(
+        text(
+            "SELECT source_id FROM gridsvc.report"
+            " WHERE source = :source AND source_id = ANY(CAST(:ids AS text[]))"
+        ),
+        {"source": source, "ids": ids.to_pylist()},
+    ).all()
+    repeated = pd.Series(ids.to_numpy(zero_copy_only=False)).duplicated().to_numpy()
+    known = pc.is_in(ids, pa.array(told, pa.string())).to_numpy(zero_copy_only=False)
+    new = ~(repeated | known)
+    return rows if new.all() else rows.filter(pa.array(new))
+
+
+def _store(session: Session, rows: pa.RecordBatch, source: str, city: City) -> None:
+    """Write a batch of new reports with their first answers."""
+    columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+    ids = new_ids(rows.num_rows)
+    copy_rows(
+        session,
+        "gridsvc.report",
+        pa.record_batch(
+            {
+                "id": ids,
+                "source": pa.repeat(source, rows.num_rows),
+                **{name: columns[name] for name in _REPORT},
+                "point": point_texts(
+                    admission.numbers(columns["stored_x"]),
+                    admission.numbers(columns["stored_y"]),
+                    srid=city.srid,
+                ),
+            }
+        ),
+    )
+    routed = pc.equal(columns["mark"], Mark.ROUTED.value)
+    copy_rows(
+        session,
+        "gridsvc.report_answer",
+        pa.record_batch(
+            {
+                "report_id": ids,
+                "number": pa.repeat(1, rows.num_rows),
+                "cause": pa.repeat(Cause.IMPORT.value, rows.num_rows),
+                **{name: columns[name] for name in ("mark", "reason", "revision")},
+                "answer": pc.if_else(routed, columns["answer"], pa.scalar(None, pa.string())),
+            }
+        ),
+    )
 
 
 def _incoming(
@@ -241,9 +303,11 @@ def _incoming(
             "mark": marks,
             "reason": pa.array(reasons, pa.string()),
             "revision": pa.array(city.revisions[index], mask=reasons != None),  # noqa: E711
-            "areas": _array_literals(codes, count),
-            **dict(zip(PARTY_COLUMNS, parties, strict=True)),
-            "edge_m": routed.added[layers + len(PARTY_COLUMNS)],
+            "answer": _answers(
+                dict(zip((layer.code for layer in city.scheme.layers), codes, strict=True)),
+                dict(zip(PARTY_COLUMNS, parties, strict=True)),
+                routed.added[layers + len(PARTY_COLUMNS)],
+            ),
         }
     )
 
@@ -295,13 +359,32 @@ def _finite(values: Floats, *others: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), mask=bad)
 
 
-def _array_literals(codes: list[pa.Array], count: int) -> pa.Array:
-    """Write each row's area codes as a PostgreSQL array."""
-    if not codes:
-        return pa.array(["{}"] * count, pa.string())
-    cells = []
-    for column in codes:
-        escaped = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
-        quoted = pc.binary_join_element_wise('"', escaped, '"', "")
-        cells.append(quoted.fill_null("NULL"))
-    return pc.binary_join_element_wise("{", pc.binary_join_element_wise(*cells, ","), "}", "")
+def _answers(
+    areas: dict[str, pa.Array], parties: dict[str, pa.Array], edge_m: pa.Array
+) -> pa.Array:
+    """Write each row's codes as JSON: areas that cover it, parties, and metres to the edge."""
+    members = [_member(layer, _quoted(codes)) for layer, codes in areas.items()]
+    inside = pc.utf8_rtrim(pc.binary_join_element_wise(*members, ""), characters=",")
+    parts = ['{"areas":{', inside, "}"]
+    for name, value in (
+        *((name, _quoted(codes)) for name, codes in parties.items()),
+        ("edge_m", edge_m.cast(pa.string())),
+    ):
+        parts += [f",{_json(name)}:", value.fill_null("null")]
+    return pc.binary_join_element_wise(*parts, "}", "")
+
+
+def _member(name: str, value: pa.Array) -> pa.Array:
+    """Spell a member with its comma; nothing where there is no value."""
+    return pc.binary_join_element_wise(f"{_json(name)}:", value, ",", "").fill_null("")
+
+
+def _quoted(codes: pa.Array) -> pa.Array:
+    """Spell codes as JSON; a batch has few different ones."""
+    coded = codes.dictionary_encode()
+    spelled = pa.array([_json(code) for code in coded.dictionary.to_pylist()], pa.string())
+    return spelled.take(coded.indices)
+
+
+def _json(value: str) -> str:
+    return orjson.dumps(value).decode()

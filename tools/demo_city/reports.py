@@ -81,7 +81,7 @@ def build(
         )
         raise ValueError(message)
     _close(both, rng)
-    _locate(both, city, rng)
+    locate(both, city, rng, strayed=N_OUTSIDE, placeless=N_DEFAULT)
     both = both.sort_values(["opened_at", "x"], ignore_index=True)
     both["id"] = [f"R{n:05}" for n in range(1, len(both) + 1)]
     columns = ["id", "lon", "lat", "crs", "accuracy_m", "category", "channel"]
@@ -91,11 +91,9 @@ def build(
 
 def _usual(city: City, n: int, rng: np.random.Generator) -> pd.DataFrame:
     channel = rng.choice(list(CHANNELS), size=n, p=list(CHANNELS.values()))
-    opened = _opened(channel, rng)
-    month = opened.astype("datetime64[M]").astype(int) % 12 + 1
-    wave = np.cos((month[:, None] - CATEGORIES.peak.to_numpy()) / 6 * np.pi)
-    weight = CATEGORIES.share.to_numpy() * (1 + CATEGORIES.swing.to_numpy() * wave)
-    kind = (rng.random(n)[:, None] * weight.sum(1, keepdims=True) < weight.cumsum(1)).argmax(1)
+    days = np.arange(FROM.astype("datetime64[D]"), TO.astype("datetime64[D]"))
+    opened = opening_times(channel, days, day_weights(days, rng), rng)
+    kind = kinds(opened, rng)
     xy = np.empty((n, 2))
     for where in CATEGORIES["where"].unique():
         chosen = (CATEGORIES["where"].to_numpy() == where)[kind]
@@ -107,15 +105,30 @@ def _usual(city: City, n: int, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(closed_at=closed, name=CATEGORIES.name.to_numpy()[kind], chronic=False)
 
 
-def _opened(channel: NDArray[np.str_], rng: np.random.Generator) -> Times:
-    """Draw local times: fewer at weekends, in winter, at night, and hardly any at New Year."""
-    days = np.arange(FROM.astype("datetime64[D]"), TO.astype("datetime64[D]"))
+def kinds(opened: Times, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the category of each report, a row of `CATEGORIES`, by the season of the year."""
+    month = opened.astype("datetime64[M]").astype(int) % 12 + 1
+    wave = np.cos((month[:, None] - CATEGORIES.peak.to_numpy()) / 6 * np.pi)
+    weight = CATEGORIES.share.to_numpy() * (1 + CATEGORIES.swing.to_numpy() * wave)
+    drawn = rng.random(len(opened))[:, None] * weight.sum(1, keepdims=True)
+    return np.asarray((drawn < weight.cumsum(1)).argmax(1))
+
+
+def day_weights(days: Times, rng: np.random.Generator) -> Xy:
+    """Weigh days: fewer reports at weekends and in winter, and hardly any at New Year."""
     count = np.arange(len(days))
     week = np.array([1.12, 1.06, 1.03, 1.0, 1.04, 0.78, 0.66])[(days.astype(int) + 3) % 7]
     season = 1 + 0.18 * np.cos((count - 270) / 365.25 * 2 * np.pi)
     weight = week * season * (1 + 0.15 * count / len(days)) * rng.gamma(30, 1 / 30, len(days))
     for first, last in SPRING_FESTIVALS:
         weight[(days >= np.datetime64(first)) & (days <= np.datetime64(last))] *= 0.35
+    return np.asarray(weight)
+
+
+def opening_times(
+    channel: NDArray[np.str_], days: Times, weight: Xy, rng: np.random.Generator
+) -> Times:
+    """Draw local times of days: staff report at work, citizens before and after it."""
     day = rng.choice(days, size=len(channel), p=weight / weight.sum())
     hours = np.arange(24)
     at_work = np.where((hours >= 7) & (hours < 19), 1.0, 0.04) * np.where(hours == 12, 0.4, 1)
@@ -133,7 +146,14 @@ def _opened(channel: NDArray[np.str_], rng: np.random.Generator) -> Times:
 
 
 def _somewhere(city: City, where: str, n: int, rng: np.random.Generator) -> Xy:
-    """Draw points in areas of one kind, thick round the markets and in a few careless areas."""
+    areas, weight = weighed_areas(city, where, rng)
+    return points_in(areas, weight, n, rng)
+
+
+def weighed_areas(
+    city: City, where: str, rng: np.random.Generator
+) -> tuple[NDArray[np.object_], Xy]:
+    """Weigh areas of one kind: thick round the markets and in a few careless areas."""
     layer = {
         "shop": "shopfront",
         "road": "street_segment",
@@ -144,6 +164,11 @@ def _somewhere(city: City, where: str, n: int, rng: np.random.Generator) -> Xy:
     market_m = shapely.distance(areas[:, None], city.markets[None, :]).min(axis=1)
     weight = np.sqrt(shapely.area(areas)) * (0.15 + np.exp(-market_m / 420))
     weight *= rng.lognormal(0, 0.9, len(areas))
+    return areas, weight
+
+
+def points_in(areas: NDArray[np.object_], weight: Xy, n: int, rng: np.random.Generator) -> Xy:
+    """Draw points in areas."""
     chosen = areas[rng.choice(len(areas), size=n, p=weight / weight.sum())]
     west, south, east, north = shapely.bounds(chosen).T
     xy = np.full((n, 2), np.nan)
@@ -196,8 +221,18 @@ def _close(reports: pd.DataFrame, rng: np.random.Generator) -> None:
         )
 
 
-def _locate(reports: pd.DataFrame, city: City, rng: np.random.Generator) -> None:
-    """Write each place as its channel does: off by its accuracy, rounded, or in GCJ-02."""
+def locate(
+    reports: pd.DataFrame, city: City, rng: np.random.Generator, *, strayed: int, placeless: int
+) -> None:
+    """Write each place as its channel does: off by its accuracy, rounded, or in GCJ-02.
+
+    Args:
+        reports: Their `x`, `y`, `channel` and `chronic`; gets `lon`, `lat`, `crs`, `accuracy_m`.
+        city: The areas.
+        rng: Where chance comes from.
+        strayed: So many lie outside the city.
+        placeless: So many are put on the default point.
+    """
     n = len(reports)
     channel, moves = reports.channel.to_numpy(), ~reports.chronic.to_numpy()
     accuracy_m = np.full(n, np.nan)
@@ -209,17 +244,17 @@ def _locate(reports: pd.DataFrame, city: City, rng: np.random.Generator) -> None
     # A circle of twice the standard deviation holds 86 % of a normal error in the plane.
     xy[moves] += (rng.normal(size=(n, 2)) * np.nan_to_num(accuracy_m)[:, None] / 2)[moves]
     citizens = np.flatnonzero(moves & (phone | (channel == "hotline")))
-    strayed = rng.choice(citizens, size=N_OUTSIDE, replace=False)
-    xy[strayed] = _outside(city, N_OUTSIDE, rng)
+    away = rng.choice(citizens, size=strayed, replace=False)
+    xy[away] = _outside(city, strayed, rng)
     lon, lat = _lonlat(*xy.T)
     digits = np.where(channel == "hotline", 4, 6)
     gcj02 = phone & (rng.random(n) < 0.7)
     lon[gcj02], lat[gcj02] = from_wgs84(lon[gcj02], lat[gcj02], crs="gcj02")
     for degrees in (lon, lat):
         degrees[:] = np.where(digits == 4, degrees.round(4), degrees.round(6))
-    hotline = np.setdiff1d(np.flatnonzero(channel == "hotline"), strayed)
-    placeless = rng.choice(hotline, size=N_DEFAULT, replace=False)
-    lon[placeless], lat[placeless] = DEFAULT_POINT["lon"], DEFAULT_POINT["lat"]
+    hotline = np.setdiff1d(np.flatnonzero(channel == "hotline"), away)
+    nowhere = rng.choice(hotline, size=placeless, replace=False)
+    lon[nowhere], lat[nowhere] = DEFAULT_POINT["lon"], DEFAULT_POINT["lat"]
     reports["lon"], reports["lat"] = lon, lat
     reports["crs"] = np.where(gcj02, "gcj02", "EPSG:4326")
     reports["accuracy_m"] = accuracy_m.round(1)

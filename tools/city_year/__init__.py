@@ -1,0 +1,1 @@
+"""A year of a city's reports: made, loaded, routed, joined into cases, lived through, counted."""

@@ -1,0 +1,134 @@
+"""`python -m tools.city_year --reports 1560000` lives through a city's year and says what it cost.
+
+The reports are made up from a seed, on the demo geography. They are loaded, routed and joined into
+cases as `gridsvc reports import` does it; what becomes of each case is drawn from the seed too.
+"""
+
+import argparse
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+from psycopg import sql as names
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.orm import Session
+
+from gridsvc.db import create_engine, migrate
+from gridsvc.embedded import Cluster
+from gridsvc.grids.schemes import read_scheme
+from gridsvc.reports.history import HistoryColumns, HistoryReport, import_history
+from gridsvc.settings import Settings
+from tools.city_year import founding, reports
+from tools.city_year.lives import DrawnLives
+from tools.city_year.meter import Meter
+
+DATABASE = "city_year"
+COLUMNS = HistoryColumns(
+    id="id",
+    lon="lon",
+    lat="lat",
+    crs="crs",
+    opened="opened_at",
+    category="category",
+    channel="channel",
+    accuracy="accuracy_m",
+)
+_MONTHS = (Path(__file__).parent / "months.sql").read_text(encoding="utf-8")
+
+
+def live(  # noqa: PLR0913 -- a city, its year and its chance
+    engine: Engine, scheme_file: Path, file: Path, *, count: int, seed: int, meter: Meter
+) -> HistoryReport:
+    """Found the city and live through its year.
+
+    Args:
+        engine: Of a migrated, empty database.
+        scheme_file: Of the city.
+        file: Where the reports are written.
+        count: How many.
+        seed: Where chance comes from.
+        meter: Is told of each phase.
+    """
+    reports.write(file, count, seed)
+    meter.lap("reports made")
+    founding.found(engine, scheme_file, since=datetime(2024, 11, 1))  # noqa: DTZ001 -- local
+    meter.lap("city founded")
+    left = count
+
+    def progress(rows: int) -> None:
+        nonlocal left
+        left -= rows
+        if left == 0:
+            meter.lap("loaded and routed")
+
+    with Session(engine) as session, session.begin():
+        told = import_history(
+            session,
+            engine,
+            file,
+            COLUMNS,
+            lives=DrawnLives(read_scheme(scheme_file), seed),
+            progress=progress,
+        )
+    meter.lap("joined and lived through")
+    return told
+
+
+def months(engine: Engine, zone: str) -> list[tuple[object, ...]]:
+    """Count the year's cases month by month; the first row is of the columns' names."""
+    with engine.connect() as connection:
+        found = connection.execute(text(_MONTHS), {"zone": zone})
+        return [tuple(found.keys()), *(tuple(row) for row in found)]
+
+
+def _new_database() -> str:
+    """Make the tool's own database anew, on the server that the service uses."""
+    settings = Settings()
+    given = settings.database_url
+    server = make_url(given.get_secret_value() if given else Cluster(settings.home).start())
+    with psycopg.connect(
+        server.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        name = names.Identifier(DATABASE)
+        connection.execute(names.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(names.SQL("CREATE DATABASE {}").format(name))
+    return server.set(database=DATABASE).render_as_string(hide_password=False)
+
+
+def main(arguments: list[str]) -> None:
+    """Live through a year in a database of its own and print what it cost."""
+    parser = argparse.ArgumentParser(prog="python -m tools.city_year", description=__doc__)
+    parser.add_argument("--reports", type=int, required=True, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scheme", type=Path, required=True, help="such as data/schemes/demo.toml")
+    given = parser.parse_args(arguments)
+    engine = create_engine(_new_database())
+    migrate(engine)
+    with tempfile.TemporaryDirectory() as folder, Meter(engine) as meter:
+        file = Path(folder) / "reports.parquet"
+        told = live(engine, given.scheme, file, count=given.reports, seed=given.seed, meter=meter)
+        table = months(engine, read_scheme(given.scheme).time_zone)
+        meter.lap("monthly tables")
+        with engine.connect() as connection:
+            size = connection.scalar(
+                text("SELECT pg_size_pretty(pg_database_size(:name))"), {"name": DATABASE}
+            )
+            events = connection.scalar(text("SELECT count(*) FROM gridsvc.case_event"))
+    engine.dispose()
+    print()
+    for row in table:
+        print("".join(f"{value!s:>13}" for value in row))
+    print(
+        f"\n{told.rows:,} reports, {dict(told.stored)}; {told.opened:,} cases, {told.joined:,} "
+        f"reports joined; {events:,} events; database {size}"
+    )
+    print(
+        f"{sum(lap.wall_s for lap in meter.laps):,.0f} s on the clock; peak memory: this process "
+        f"{meter.own_peak_mib:,.0f} MiB, PostgreSQL {meter.postgres_peak_mib:,.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
