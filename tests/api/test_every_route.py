@@ -304,6 +304,8 @@ def test_openapi_agrees_with_real_answers(
         (media_type, promised), *others = told["responses"]["200"]["content"].items()
         assert not others
         assert response.headers["content-type"].partition(";")[0] == media_type
+        if media_type == "text/html":
+            continue
         schema = promised["schema"] | {"components": document["components"]}
         Draft202012Validator(schema).validate(response.json())
 
