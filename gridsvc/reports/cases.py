@@ -4,10 +4,12 @@ Each change locks the case's row, judges it, adds an event and writes where it l
 (`gridsvc.reports.case_log`), all in the caller's transaction.
 """
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from geoalchemy2.shape import from_shape, to_shape
@@ -228,15 +230,30 @@ def join_case(
     return _summary(row)
 
 
-def lock_joining(session: Session, category: str) -> None:
-    """Let reports of a class that join by themselves come one at a time, till the commit.
+def lock_joining(session: Session, report: Report, *, within_m: float) -> None:
+    """Let reports of a class near each other, that join by themselves, come one at a time.
 
-    Two at once would see no case of each other, and open one each.
+    Two at once would see no case of each other, and open one each. What is locked till the commit
+    are squares of the city, ten times the reach wide, that the reach of the report touches: of two
+    reports within reach of each other both lock the square that one of them lies in.
+
+    Args:
+        session: READ COMMITTED, so that what is read next is what the one before has left.
+        report: As stored.
+        within_m: The reach.
     """
-    session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('gridsvc join ' || :category, 0))"),
-        {"category": category},
+    if report.point is None:
+        return
+    shape = to_shape(report.point)
+    west, south, east, north = (
+        math.floor(edge / (10 * within_m)) for edge in shape.buffer(within_m).bounds
     )
+    # In one order, so that no two wait for each other.
+    for square in product(range(west, east + 1), range(south, north + 1)):
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:square, 0))"),
+            {"square": f"gridsvc join {report.category} {square}"},
+        )
 
 
 # Acting.

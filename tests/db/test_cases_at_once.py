@@ -1,6 +1,7 @@
 """Two at once, on connections of their own and with the rights that the API has."""
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -34,7 +35,7 @@ from gridsvc.reports.models import Case
 from gridsvc.reports.terms import CaseState, Channel, EventKind
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
-from tests.factories import make_scheme
+from tests.factories import EAST_M, NORTH_M, STORAGE, make_scheme
 from tests.small_city import YARD
 
 K = EventKind
@@ -156,9 +157,16 @@ def test_two_merges_of_each_other_leave_one_case(sessions: sessionmaker[Session]
 def test_reports_that_join_by_themselves_open_one_case(sessions: sessionmaker[Session]) -> None:
     begin = threading.Barrier(8)
 
-    def file(_: int) -> int:
+    def file(n: int) -> int:
         begin.wait()
-        return filed(sessions, category="0101")
+        # On both sides of where four squares of locks meet, four metres from each other at most.
+        corner = [math.ceil(edge / 50) * 50.0 for edge in (EAST_M + 120, NORTH_M + 120)]
+        at = {"x": corner[0] - 1 + n % 2 * 2, "y": corner[1] - 1 + n // 4 * 2, "crs": STORAGE}
+        draft = Draft(channel=Channel.PATROL, category="0101", **at)
+        with sessions.begin() as session:
+            told = file_report(session, draft, idempotency_key=str(uuid.uuid4()), caller="desk")
+        assert told.case
+        return told.case.id
 
     with ThreadPoolExecutor(8) as pool:
         (case_id,) = set(pool.map(file, range(8)))
