@@ -41,13 +41,13 @@ COLUMNS = HistoryColumns(
 
 
 def live(  # noqa: PLR0913 -- a city, its year and its chance
-    engine: Engine, scheme_file: Path, file: Path, *, count: int, seed: int, meter: Meter
+    engine: Engine, scheme: Scheme, file: Path, *, count: int, seed: int, meter: Meter
 ) -> HistoryReport:
     """Found the city and live through its year.
 
     Args:
         engine: Of a migrated, empty database.
-        scheme_file: Of the city.
+        scheme: Of the city.
         file: Where the reports are written.
         count: How many.
         seed: Where chance comes from.
@@ -55,7 +55,7 @@ def live(  # noqa: PLR0913 -- a city, its year and its chance
     """
     reports.write(file, count, seed)
     meter.lap("reports made")
-    founding.found(engine, scheme_file, since=datetime(2024, 11, 1))  # noqa: DTZ001 -- local
+    founding.found(engine, scheme, since=datetime(2024, 11, 1))  # noqa: DTZ001 -- local
     meter.lap("city founded")
     left = count
 
@@ -71,7 +71,7 @@ def live(  # noqa: PLR0913 -- a city, its year and its chance
             engine,
             file,
             COLUMNS,
-            lives=DrawnLives(read_scheme(scheme_file), seed),
+            lives=DrawnLives(scheme, seed),
             progress=progress,
         )
     meter.lap("joined and lived through")
@@ -115,14 +115,14 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.city_year", description=__doc__)
     parser.add_argument("--reports", type=int, required=True, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--scheme", type=Path, required=True, help="such as data/schemes/demo.toml")
+    parser.add_argument("--scheme", type=Path, help="the demo's, with rules for cases, if left out")
     given = parser.parse_args(arguments)
+    scheme = read_scheme(given.scheme) if given.scheme else founding.demo_scheme()
     engine = create_engine(_new_database())
     migrate(engine)
     with tempfile.TemporaryDirectory() as folder, Meter(engine) as meter:
         file = Path(folder) / "reports.parquet"
-        told = live(engine, given.scheme, file, count=given.reports, seed=given.seed, meter=meter)
-        scheme = read_scheme(given.scheme)
+        told = live(engine, scheme, file, count=given.reports, seed=given.seed, meter=meter)
         with Session(engine) as session:
             year = months(session, scheme)
             count = sum(1 for _ in tables(session, scheme))
