@@ -5,6 +5,15 @@ cd "$(dirname "$0")/.."
 PORT=${PORT:-8000}
 SCHEME=${SCHEME:-demo}
 url="http://127.0.0.1:$PORT"
+# One city, one database: each made-up way to run a city has an embedded one of its own.
+if [ "$SCHEME" != demo ]; then export GRIDSVC_HOME=${GRIDSVC_HOME:-.gridsvc-$SCHEME}; fi
+case $SCHEME in
+demo | chaoyang | qingdao | nanan | xuzhou | cangzhou) ;;
+*)
+    echo "demo: no made-up city is called $SCHEME. Choose demo, chaoyang, qingdao, nanan, xuzhou or cangzhou" >&2
+    exit 2
+    ;;
+esac
 gridsvc=.venv/bin/gridsvc
 
 # On loopback, and with made-up people only, the demo asks for no keys.
@@ -18,9 +27,9 @@ fi
 "$gridsvc" up
 
 # The mark says that a load came to its end; the answer, that the database still has it.
-answers() { "$gridsvc" locate 116.4612 39.9219; }
+answers() { "$gridsvc" locate 116.4612 39.9219 --crs EPSG:4326; }
 loaded=${GRIDSVC_HOME:-.gridsvc}/demo-$SCHEME.loaded
-mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" | sha256sum)
+mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" "data/people/$SCHEME.csv" | sha256sum)
 if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ] || ! answers >/dev/null 2>&1; then
     "$gridsvc" scheme load "data/schemes/$SCHEME.toml"
     # One table per layer, outermost first, as the scheme lists them; with the people they make
@@ -30,7 +39,7 @@ import sys, tomllib
 with open(sys.argv[1], "rb") as file:
     print(*(layer["code"] for layer in tomllib.load(file)["layer"]))' "data/schemes/$SCHEME.toml")
     for layer in $layers; do
-        "$gridsvc" areas import "data/boundaries/$SCHEME.gpkg" --table "$layer" --layer "$layer" \
+        "$gridsvc" areas import data/boundaries/demo.gpkg --table "$layer" --layer "$layer" \
             --code code --name name --valid-from 2024-11-01 --change-set demo
     done
     "$gridsvc" people import "data/people/$SCHEME.csv" --change-set demo

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -11,8 +13,10 @@ from gridsvc.db import create_engine
 from gridsvc.grids.boundary_files import BoundaryFile, read_boundaries
 from gridsvc.grids.changesets import open_change_set, publish
 from gridsvc.grids.importing import ImportOptions, ImportReport, import_areas
+from gridsvc.grids.people import import_people
+from gridsvc.grids.people_files import read_people
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
-from gridsvc.grids.schemes import Scheme
+from gridsvc.grids.schemes import Scheme, parse_scheme, read_scheme
 
 SCHEMES = Path(__file__).resolve().parents[2] / "data" / "schemes"
 PEOPLE = SCHEMES.parent / "people"
@@ -53,3 +57,37 @@ def load(engine: Engine, path: Path, options: ImportOptions) -> ImportReport:
         report = draft(session, read(session, path), options)
         publish_layer(session, options.layer, report)
     return report
+
+
+# The made-up cities
+
+
+BOUNDARIES = SCHEMES.parent / "boundaries" / "demo.gpkg"
+FOUNDED_AT = datetime(2024, 11, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
+
+
+def found_city(url: str, name: str) -> None:
+    """Load one of the made-up cities as `make demo SCHEME=name` does, as one revision."""
+    with founded(url, read_scheme(SCHEMES / f"{name}.toml")) as engine, Session(engine) as session:
+        scheme = current_scheme(session)
+        change_set = open_change_set(session, name="demo")
+        for layer in scheme.layers:
+            file = read_boundaries(BOUNDARIES, default_crs=scheme.input_crs[0], table=layer.code)
+            options = ImportOptions(
+                layer=layer.code, code="code", name="name", valid_from=FOUNDED_AT
+            )
+            import_areas(session, scheme, file, options, change_set=change_set)
+        people = read_people(PEOPLE / f"{name}.csv", scheme)
+        import_people(session, scheme, people, change_set=change_set)
+        publish(session, change_set)
+        session.commit()
+
+
+def without(name: str, *pieces: str | tuple[str, str]) -> Scheme:
+    """Read a made-up city's scheme with pieces of its text taken out, or replaced."""
+    text = (SCHEMES / f"{name}.toml").read_text(encoding="utf-8")
+    for piece in pieces:
+        old, new = (piece, "") if isinstance(piece, str) else piece
+        assert old in text
+        text = text.replace(old, new)
+    return parse_scheme(text, source=name, base=SCHEMES)

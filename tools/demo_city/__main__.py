@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyogrio
 
-from tools.demo_city import EPSG, SEED, areas, network, people, reports
+from tools.demo_city import EPSG, SEED, areas, cities, network, people, reports
 
 MADE_ON = "2026-11-22"
 CATEGORIES = Path(__file__).parents[2] / "data/categories/gbt30428.csv"
@@ -41,13 +42,19 @@ def write(out: Path) -> None:
         pyogrio.write_dataframe(
             frame, boundaries, layer=layer, geometry_type="Polygon", layer_options={"FID": "fid"}
         )
-    table.to_csv(persons, index=False, lineterminator="\n")
+    _people(persons, table)
+    for number, name in enumerate(cities.CITIES):
+        _people(out / f"people/{name}.csv", cities.build(drawn, name, _chance(10 + number)))
     received.to_parquet(history, index=False, compression="zstd")
     _sidecar(boundaries, f'crs = "EPSG:{EPSG}"\n')
-    _sidecar(persons, 'phones = "numbers beginning 1380000 and 010-0000, made up"\n')
     _sidecar(
         history, 'crs = "per row, in column crs"\n' + "".join(map(_chronic, chronic.itertuples()))
     )
+
+
+def _people(path: Path, table: pd.DataFrame) -> None:
+    table.to_csv(path, index=False, lineterminator="\n")
+    _sidecar(path, 'phones = "numbers beginning 1380000 and 010-0000, made up"\n')
 
 
 def _chronic(place: Any) -> str:  # noqa: ANN401 -- a row of pandas has no type of its own

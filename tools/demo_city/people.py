@@ -26,7 +26,7 @@ SPECIALISTS = {
 
 
 @dataclass
-class _Book:
+class Book:
     """The table as it is written, and the numbers given out so far."""
 
     rows: list[dict[str, object]] = field(default_factory=list)
@@ -34,12 +34,14 @@ class _Book:
     n_bodies: int = 0
 
     def person(self) -> dict[str, object]:
+        """Make up the next person."""
         self.n_people += 1
         # Spread, so that neighbours do not share a surname; 1380000xxxx belongs to no one here.
         name = names.person(self.n_people * 1009 % 3000)
         return _party(f"P{self.n_people:04}", name, "person", f"1380000{self.n_people:04}")
 
     def body(self, name: str) -> dict[str, object]:
+        """Make up the next body."""
         self.n_bodies += 1
         return _party(f"B{self.n_bodies:04}", name, "body", f"010-0000{self.n_bodies:04}")
 
@@ -57,6 +59,7 @@ class _Book:
         since: str = FROM,
         until: str = "",
     ) -> None:
+        """Let a party hold a duty on an area."""
         told = (role, duty, rank, layer, area, categories, hours, since, until)
         self.rows.append({**party, **dict(zip(COLUMNS[len(_PARTY) :], told, strict=True))})
 
@@ -68,7 +71,7 @@ class _Book:
 
 def build(city: City, rng: np.random.Generator) -> pd.DataFrame:
     """Give every area its people, and a few overlay areas nobody so that ladders fall through."""
-    book = _Book()
+    book = Book()
     named = {
         layer: dict(zip(frame.code, frame.name, strict=True))
         for layer, frame in city.layers.items()
@@ -79,7 +82,7 @@ def build(city: City, rng: np.random.Generator) -> pd.DataFrame:
     for n, (code, name) in enumerate(named["community"].items()):
         _community(book, n, code, name)
     for code in named["enforcement_grid"]:
-        _pair(book, "enforcement_grid", code)
+        pair(book, "enforcement_grid", code)
     for n, code in enumerate(named["patrol_area"]):
         for hours in _shifts(n % 4 * 30):
             book.hold(book.person(), "supervisor", "supervision", "patrol_area", code, hours=hours)
@@ -88,9 +91,9 @@ def build(city: City, rng: np.random.Generator) -> pd.DataFrame:
         chief, role = (river, "river_chief") if "河" in name else (park, "park_keeper")
         book.hold(chief, role, "responsibility", "open_space", code)
     roads = named["street_segment"]
-    _chiefs(book, "courtyard", list(named["courtyard"]), 4, rng)
-    _chiefs(book, "building", list(named["building"]), 25, rng)
-    _chiefs(book, "street_segment", sorted(roads, key=lambda code: roads[code]), 14, rng)
+    chiefs(book, "courtyard", list(named["courtyard"]), 4, rng)
+    chiefs(book, "building", list(named["building"]), 25, rng)
+    chiefs(book, "street_segment", sorted(roads, key=lambda code: roads[code]), 14, rng)
     for code, name in named["shopfront"].items():
         _shop(book, code, name, rng)
     return pd.DataFrame(book.rows, columns=COLUMNS)
@@ -100,7 +103,7 @@ def _party(code: str, name: str, kind: str, phone: str) -> dict[str, object]:
     return dict(zip(_PARTY, (code, name, kind, phone), strict=True))
 
 
-def _district(book: _Book) -> None:
+def _district(book: Book) -> None:
     office = book.body("演示区城市管理委员会")
     for duty in ("responsibility", "management"):
         book.hold(office, "district_office", duty, "district", DISTRICT)
@@ -117,16 +120,16 @@ def _district(book: _Book) -> None:
         )
 
 
-def _street(book: _Book, code: str, name: str) -> None:
+def _street(book: Book, code: str, name: str) -> None:
     book.hold(book.body(f"{name}办事处"), "street_office", "responsibility", "street", code)
     book.hold(book.person(), "section_clerk", "management", "street", code)
-    _pair(book, "street", code)
+    pair(book, "street", code)
     for trade, categories in (("路灯班", "C0118;C0119;C0120"), ("园林绿化队", "C04")):
         party = book.body(name + trade)
         book.hold(party, "specialist", "responsibility", "street", code, categories=categories)
 
 
-def _community(book: _Book, number: int, code: str, name: str) -> None:
+def _community(book: Book, number: int, code: str, name: str) -> None:
     committee = book.body(f"{name}居民委员会")
     book.hold(committee, "residents_committee", "responsibility", "community", code)
     if number % 5 == 0:
@@ -136,12 +139,13 @@ def _community(book: _Book, number: int, code: str, name: str) -> None:
         book.hold(book.person(), "community_manager", "management", "community", code)
 
 
-def _pair(book: _Book, layer: str, code: str) -> None:
+def pair(book: Book, layer: str, code: str) -> None:
+    """Let two officers enforce, one leading and one assisting."""
     for rank, role in ((1, "enforcement_lead"), (2, "enforcement_assistant")):
         book.hold(book.person(), role, "enforcement", layer, code, rank=rank)
 
 
-def _chiefs(book: _Book, layer: str, codes: list[str], each: int, rng: np.random.Generator) -> None:
+def chiefs(book: Book, layer: str, codes: list[str], each: int, rng: np.random.Generator) -> None:
     """Give every `each` areas in a row one chief; some courtyards have changed theirs."""
     role = layer.removesuffix("_segment") + "_chief"
     held = [code for code in codes if rng.random() > 0.03]
@@ -154,7 +158,7 @@ def _chiefs(book: _Book, layer: str, codes: list[str], each: int, rng: np.random
             book.hold(chief, role, "responsibility", layer, code)
 
 
-def _shop(book: _Book, code: str, name: str, rng: np.random.Generator) -> None:
+def _shop(book: Book, code: str, name: str, rng: np.random.Generator) -> None:
     """Let the shop answer as a body; in some, a named person stands in."""
     if rng.random() < 0.04:
         return
