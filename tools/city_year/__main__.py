@@ -7,6 +7,7 @@ cases as `gridsvc reports import` does it; what becomes of each case is drawn fr
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from sqlalchemy.orm import Session
 
 from gridsvc.db import create_engine, migrate
 from gridsvc.embedded import Cluster
-from gridsvc.grids.schemes import read_scheme
+from gridsvc.grids.indicator_rules import COUNTS
+from gridsvc.grids.schemes import Scheme, read_scheme
 from gridsvc.reports.history import HistoryColumns, HistoryReport, import_history
+from gridsvc.reports.indicators import By, Indicators, Period, indicators, month_of
 from gridsvc.settings import Settings
 from tools.city_year import founding, reports
 from tools.city_year.lives import DrawnLives
@@ -35,17 +38,16 @@ COLUMNS = HistoryColumns(
     channel="channel",
     accuracy="accuracy_m",
 )
-_MONTHS = (Path(__file__).parent / "months.sql").read_text(encoding="utf-8")
 
 
 def live(  # noqa: PLR0913 -- a city, its year and its chance
-    engine: Engine, scheme_file: Path, file: Path, *, count: int, seed: int, meter: Meter
+    engine: Engine, scheme: Scheme, file: Path, *, count: int, seed: int, meter: Meter
 ) -> HistoryReport:
     """Found the city and live through its year.
 
     Args:
         engine: Of a migrated, empty database.
-        scheme_file: Of the city.
+        scheme: Of the city.
         file: Where the reports are written.
         count: How many.
         seed: Where chance comes from.
@@ -53,7 +55,7 @@ def live(  # noqa: PLR0913 -- a city, its year and its chance
     """
     reports.write(file, count, seed)
     meter.lap("reports made")
-    founding.found(engine, scheme_file, since=datetime(2024, 11, 1))  # noqa: DTZ001 -- local
+    founding.found(engine, scheme, since=datetime(2024, 11, 1))  # noqa: DTZ001 -- local
     meter.lap("city founded")
     left = count
 
@@ -69,18 +71,29 @@ def live(  # noqa: PLR0913 -- a city, its year and its chance
             engine,
             file,
             COLUMNS,
-            lives=DrawnLives(read_scheme(scheme_file), seed),
+            lives=DrawnLives(scheme, seed),
             progress=progress,
         )
     meter.lap("joined and lived through")
     return told
 
 
-def months(engine: Engine, zone: str) -> list[tuple[object, ...]]:
-    """Count the year's cases month by month; the first row is of the columns' names."""
-    with engine.connect() as connection:
-        found = connection.execute(text(_MONTHS), {"zone": zone})
-        return [tuple(found.keys()), *(tuple(row) for row in found)]
+def months(session: Session, scheme: Scheme) -> Indicators:
+    """Count the year's cases month by month, as the service does."""
+    since, until = (
+        moment.astype(datetime).replace(tzinfo=scheme.zone) for moment in (reports.FROM, reports.TO)
+    )
+    return indicators(session, Period(since, until), by=By.MONTH)
+
+
+def tables(session: Session, scheme: Scheme) -> Iterator[Indicators]:
+    """Give each month's tables: by area of the second layer, by party and by category."""
+    layer = scheme.layers[min(1, len(scheme.layers) - 1)].code
+    for row in months(session, scheme).rows:
+        period = month_of(row.key, scheme.zone)
+        yield indicators(session, period, by=By.AREA, layer=layer)
+        yield indicators(session, period, by=By.PARTY)
+        yield indicators(session, period, by=By.CATEGORY)
 
 
 def _new_database() -> str:
@@ -102,15 +115,18 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.city_year", description=__doc__)
     parser.add_argument("--reports", type=int, required=True, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--scheme", type=Path, required=True, help="such as data/schemes/demo.toml")
+    parser.add_argument("--scheme", type=Path, help="the demo's, with rules for cases, if left out")
     given = parser.parse_args(arguments)
+    scheme = read_scheme(given.scheme) if given.scheme else founding.demo_scheme()
     engine = create_engine(_new_database())
     migrate(engine)
     with tempfile.TemporaryDirectory() as folder, Meter(engine) as meter:
         file = Path(folder) / "reports.parquet"
-        told = live(engine, given.scheme, file, count=given.reports, seed=given.seed, meter=meter)
-        table = months(engine, read_scheme(given.scheme).time_zone)
-        meter.lap("monthly tables")
+        told = live(engine, scheme, file, count=given.reports, seed=given.seed, meter=meter)
+        with Session(engine) as session:
+            year = months(session, scheme)
+            count = sum(1 for _ in tables(session, scheme))
+        meter.lap(f"{count} monthly tables")
         with engine.connect() as connection:
             size = connection.scalar(
                 text("SELECT pg_size_pretty(pg_database_size(:name))"), {"name": DATABASE}
@@ -118,8 +134,9 @@ def main(arguments: list[str]) -> None:
             events = connection.scalar(text("SELECT count(*) FROM gridsvc.case_event"))
     engine.dispose()
     print()
-    for row in table:
-        print("".join(f"{value!s:>13}" for value in row))
+    print(*(f"{name:>12}" for name in ("month", *COUNTS)))
+    for row in year.rows:
+        print(f"{row.key:>12}", *(f"{row.now.counts[name]:>12,}" for name in COUNTS))
     print(
         f"\n{told.rows:,} reports, {dict(told.stored)}; {told.opened:,} cases, {told.joined:,} "
         f"reports joined; {events:,} events; database {size}"

@@ -12,22 +12,29 @@ from gridsvc.grids.importing import ImportOptions, import_areas
 from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import read_people
 from gridsvc.grids.scheme_store import load_scheme
-from gridsvc.grids.schemes import read_scheme
+from gridsvc.grids.schemes import Scheme, parse_scheme
 
 DATA = Path(__file__).parents[2] / "data"
+RULES = Path(__file__).parent / "rules.toml"
 BOUNDARIES = DATA / "boundaries" / "demo.gpkg"
 
 
-def found(engine: Engine, scheme_file: Path, *, since: datetime) -> None:
+def demo_scheme() -> Scheme:
+    """Read the demo city's scheme, with the rules for cases beside this file."""
+    file = DATA / "schemes" / "demo.toml"
+    document = file.read_text(encoding="utf-8") + RULES.read_text(encoding="utf-8")
+    return parse_scheme(document, source=file.name, base=file.parent)
+
+
+def found(engine: Engine, scheme: Scheme, *, since: datetime) -> None:
     """Publish a scheme's areas on the demo geography, with its people.
 
     Args:
         engine: Of a migrated, empty database.
-        scheme_file: Its people are `data/people/NAME.csv`, else the demo's.
+        scheme: Its people are `data/people/CODE.csv`, else the demo's.
         since: Local, from when the areas hold.
     """
-    scheme = read_scheme(scheme_file)
-    people = DATA / "people" / f"{scheme_file.stem}.csv"
+    people = DATA / "people" / f"{scheme.code}.csv"
     with Session(engine) as session, session.begin():
         load_scheme(session, scheme)
         change_set = open_change_set(session, name="founding")
