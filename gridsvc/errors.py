@@ -16,7 +16,7 @@
     │   ├── ChangeSetConflict
     │   └── ChangeSetRefused
     ├── ImportRefused
-    │   └── PeopleFileRefused
+    │   └── RowsRefused
     ├── UnknownLayer
     ├── UnknownArea
     ├── KeyRefused
@@ -333,8 +333,8 @@ class ImportRefused(GridsvcError):
         self.source = source
 
 
-class PeopleFileRefused(ImportRefused):
-    """Rows of a file of people cannot be understood.
+class RowsRefused(ImportRefused):
+    """Rows of a flat table cannot be understood.
 
     Attributes:
         faults: One phrase a row, with its line.

@@ -43,6 +43,10 @@ with open(sys.argv[1], "rb") as file:
             --code code --name name --valid-from 2024-11-01 --change-set demo
     done
     "$gridsvc" people import "data/people/$SCHEME.csv" --change-set demo
+    if [ -f "data/components/$SCHEME.csv" ]; then
+        "$gridsvc" components import "data/components/$SCHEME.csv" --code code --category category \
+            --owner owner --crs EPSG:4326 --valid-from 2024-11-01 --change-set demo
+    fi
     # Nothing was saved where the city is there already: a load that stopped at the very end.
     if "$gridsvc" status --json | .venv/bin/python -c '
 import json, sys

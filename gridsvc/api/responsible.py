@@ -123,6 +123,8 @@ class Alternate(_Told):
 class Holder(Alternate):
     """A holder of a duty, and why it is this one."""
 
+    area: AreaRef | None  # type: ignore[assignment]
+    """Null only for a component's owner, where nobody is responsible by the ladder."""
     reason: str
     """Which rung of the ladder decided."""
 
@@ -145,6 +147,20 @@ class Step(_Told):
     stand_in: StandIn | None = None
     within: str
     """ISO 8601 duration of working time: P1D is a working day, PT4H four hours of work."""
+
+
+class Candidate(_Told):
+    """A registered component near the point."""
+
+    code: str
+    distance_m: float
+    owner: Party
+
+
+class Component(Candidate):
+    """The component whose owner is responsible."""
+
+    category: str
 
 
 class Edge(_Told):
@@ -200,6 +216,12 @@ class Answer(_Told):
     supervisor: Holder | None
     vacant: list[Literal["responsible", "management", "enforcement", "supervisor"]]
     """Duties that nobody holds at any rung."""
+    component: Component | None
+    """Of a category of components: the nearest registered one, if it is clear whose it is."""
+    candidates: list[Candidate]
+    """Where that is unclear: those within reach, the nearest first."""
+    tier: str | None
+    """`ownership_unclear` where that tier of the scheme takes it."""
     escalation: list[Step]
     edge: Edge
     ambiguous: bool

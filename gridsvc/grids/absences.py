@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Text, column, func, null, select, table, t
 from sqlalchemy.orm import Session
 
 from gridsvc.db import run_sql, sql
-from gridsvc.errors import PeopleFileRefused
+from gridsvc.errors import RowsRefused
 from gridsvc.grids.areas import Moment, Page, begin, in_force
 from gridsvc.grids.assignments import PartyRow, party_columns
 from gridsvc.grids.models import Absence, ChangeSet, Party
@@ -72,7 +72,7 @@ def import_absences(
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
 
     Raises:
-        PeopleFileRefused: a party is unknown.
+        RowsRefused: a party is unknown.
     """
     connection = session.connection()
     connection.execute(
@@ -107,7 +107,7 @@ def _refuse_unknown_parties(session: Session, file: AbsenceFile, change_set: Cha
         close = get_close_matches(code, known, n=1)
         remedy = f"did you mean {close[0]}?" if close else "import the people first"
         faults.append(f"line {line}: no party has the code {code!r}; {remedy}")
-    raise PeopleFileRefused(file.source, faults=tuple(faults))
+    raise RowsRefused(file.source, faults=tuple(faults))
 
 
 def list_absences(  # noqa: PLR0913  each narrows the list

@@ -169,6 +169,7 @@ def _proposes_anything(session: Session, change_set: models.ChangeSet) -> bool:
             models.AssignmentEdit,
             models.PartyEdit,
             models.AbsenceEdit,
+            models.ComponentEdit,
         )
     )
 

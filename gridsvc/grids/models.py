@@ -135,6 +135,29 @@ class StandInRule(Base):
     by: Mapped[str] = mapped_column(Text)
 
 
+class ComponentRuleRow(Base):
+    """How far a report may lie from the component that it is about."""
+
+    __tablename__ = "component_rule"
+
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
+    category: Mapped[str] = mapped_column(Text, primary_key=True, comment="prefix; '' is all")
+    within_m: Mapped[float] = mapped_column(Double)
+    apart_m: Mapped[float] = mapped_column(Double)
+
+
+class TierRow(Base):
+    """Who takes a kind of problem."""
+
+    __tablename__ = "tier"
+    __table_args__ = (CheckConstraint(DUTY_CHECK, name="duty"),)
+
+    scheme_id: Mapped[int] = mapped_column(ForeignKey("scheme.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(Text, primary_key=True)
+    duty: Mapped[str] = mapped_column(Text)
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+
+
 class ChangeSet(Base):
     """Proposed edits on a base revision."""
 
@@ -318,6 +341,57 @@ class Absence(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     rev_from: Mapped[int] = mapped_column(ForeignKey("revision.number"))
     rev_to: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
+
+
+class Component(Base):
+    """One version of a thing that stands in the city and belongs to somebody."""
+
+    __tablename__ = "component"
+    __table_args__ = (
+        CheckConstraint("code <> '' AND code = btrim(code)", name="code"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+        CheckConstraint("rev_from < rev_to", name="revisions"),
+        ExcludeConstraint(
+            ("code", "="),
+            (VALID, "&&"),
+            (LIVE, "&&"),
+            name="component_one_version_excl",
+        ),
+        Index("component_place_idx", "category", "point", postgresql_using="gist"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    code: Mapped[str] = mapped_column(Text)
+    category: Mapped[str] = mapped_column(Text, comment="class code, not a prefix")
+    owner: Mapped[str] = mapped_column(ForeignKey("party.code"), comment="party code")
+    point: Mapped[WKBElement] = mapped_column(Geometry("POINT", spatial_index=False))
+    valid_from: Mapped[datetime] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    rev_from: Mapped[int] = mapped_column(ForeignKey("revision.number"))
+    rev_to: Mapped[int | None] = mapped_column(ForeignKey("revision.number"))
+
+
+class ComponentEdit(Base):
+    """A change set's proposal for a component, as `AreaEdit` is for an area."""
+
+    __tablename__ = "component_edit"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(replaces, point) > 0", name="purpose"),
+        CheckConstraint("num_nonnulls(category, owner, point, valid_from) IN (0, 4)", name="whole"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
+    )
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("component.id"), index=True)
+    code: Mapped[str] = mapped_column(Text)
+    category: Mapped[str | None] = mapped_column(Text)
+    owner: Mapped[str | None] = mapped_column(Text)
+    point: Mapped[WKBElement | None] = mapped_column(Geometry("POINT", spatial_index=False))
+    valid_from: Mapped[datetime | None] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class AreaEdit(Base):

@@ -11,7 +11,7 @@ from sqlalchemy import Text, column, func, select, table, text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import run_sql
-from gridsvc.errors import PeopleFileRefused
+from gridsvc.errors import RowsRefused
 from gridsvc.grids import models
 from gridsvc.grids.people_files import PeopleFile
 from gridsvc.grids.schemes import Scheme
@@ -63,7 +63,7 @@ def import_people(
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
 
     Raises:
-        PeopleFileRefused: a row without a start ends before it would begin.
+        RowsRefused: a row without a start ends before it would begin.
     """
     connection = session.connection()
     connection.execute(
@@ -109,7 +109,7 @@ def _refuse_backward_periods(session: Session, file: PeopleFile) -> None:
         )
     ).all()
     if backward:
-        raise PeopleFileRefused(
+        raise RowsRefused(
             file.source,
             faults=tuple(
                 f"line {row.line}: valid_to {row.valid_to.isoformat()} is over, valid_from is "

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from gridsvc.errors import ImportRefused, PeopleFileRefused, WeekHoursError
+from gridsvc.errors import ImportRefused, RowsRefused, WeekHoursError
 from gridsvc.grids import csv_text
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import Duty
@@ -108,14 +108,14 @@ def read_people(path: Path, scheme: Scheme) -> PeopleFile:
 
     Raises:
         ImportRefused: no such file, not its encoding, or a column is missing.
-        PeopleFileRefused: all faults of its rows, each with its line.
+        RowsRefused: all faults of its rows, each with its line.
     """
     rows = _rows(path, COLUMNS, OPTIONAL)
     reader = _Reader(scheme)
     for line, cells in rows:
         reader.read(line, cells)
     if reader.faults:
-        raise PeopleFileRefused(path.name, faults=tuple(reader.faults))
+        raise RowsRefused(path.name, faults=tuple(reader.faults))
     return PeopleFile(path.name, tuple(reader.parties.values()), tuple(reader.assignments))
 
 
@@ -128,7 +128,7 @@ def read_absences(path: Path, scheme: Scheme) -> AbsenceFile:
 
     Raises:
         ImportRefused: no such file, not its encoding, or a column is missing.
-        PeopleFileRefused: all faults of its rows, each with its line.
+        RowsRefused: all faults of its rows, each with its line.
     """
     absences: dict[tuple[str, datetime], AbsenceRow] = {}
     faults = []
@@ -145,7 +145,7 @@ def read_absences(path: Path, scheme: Scheme) -> AbsenceFile:
                 "already; keep one of them"
             )
     if faults:
-        raise PeopleFileRefused(path.name, faults=tuple(faults))
+        raise RowsRefused(path.name, faults=tuple(faults))
     return AbsenceFile(path.name, tuple(absences.values()))
 
 

@@ -20,6 +20,8 @@ GEOMETRY_COLUMNS = (
     ("area", "boundary", "MultiPolygon"),
     ("area_edit", "boundary", "MultiPolygon"),
     ("area_piece", "piece", "Polygon"),
+    ("component", "point", "Point"),
+    ("component_edit", "point", "Point"),
     ("report", "point", "Point"),
     ("case", "point", "Point"),
 )
@@ -188,5 +190,20 @@ def _store_parts(session: Session, scheme: Scheme, scheme_id: int) -> None:
         )
         for rule in scheme.stand_ins
         for position, by in enumerate(rule.by, start=1)
+    )
+    session.add_all(
+        models.ComponentRuleRow(
+            scheme_id=scheme_id,
+            category=rule.category or "",
+            within_m=rule.within_m,
+            apart_m=rule.apart_m,
+        )
+        for rule in scheme.components
+    )
+    session.add_all(
+        models.TierRow(
+            scheme_id=scheme_id, code=tier.code.value, duty=tier.duty.value, layer=tier.layer
+        )
+        for tier in scheme.tiers
     )
     session.flush()

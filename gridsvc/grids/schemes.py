@@ -26,6 +26,7 @@ from gridsvc.grids.case_rules import (
     rule_for,
 )
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
+from gridsvc.grids.component_rules import ComponentRule, Tier, TierCode, component_faults
 from gridsvc.grids.credit_rules import CreditRules
 from gridsvc.grids.indicator_rules import IndicatorRules
 from gridsvc.grids.limits import Limit
@@ -49,6 +50,7 @@ from gridsvc.grids.scheme_fields import (
 from gridsvc.grids.stand_in_rules import StandIn, stand_in_faults
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
+    CategoryKind,
     Duty,
     FindingKind,
     LayerKind,
@@ -262,6 +264,9 @@ class Scheme(SchemeTable):
     """None: reporters are not credited."""
     duplicates: tuple[DuplicateRule, ...] = ()
     limits: Annotated[tuple[CaseLimit, ...], Field(alias="limit")] = ()
+    components: Annotated[tuple[ComponentRule, ...], Field(alias="component")] = ()
+    """Without a rule for a category its components go by the ladder."""
+    tiers: Annotated[tuple[Tier, ...], Field(alias="tier")] = ()
     stand_ins: Annotated[tuple[StandIn, ...], Field(alias="stand_in")] = ()
 
     @staticmethod
@@ -296,6 +301,10 @@ class Scheme(SchemeTable):
         """Find the ladder that a duty has for a category; the longest matching prefix wins."""
         by_prefix = {item.category or "": item for item in self.ladders if item.duty is duty}
         return by_prefix[longest_prefix(category or "", by_prefix) or ""]
+
+    def tier(self, code: TierCode) -> Tier | None:
+        """Find who takes a kind of problem; None where the scheme has no such tier."""
+        return next((tier for tier in self.tiers if tier.code is code), None)
 
     def duplicate_rule(self, category: str | None) -> DuplicateRule | None:
         """Find within what reach reports of a category are the same; None: they never are."""
@@ -478,6 +487,18 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         code = step.get("layer")
         if isinstance(code, str) and code not in known:
             yield _unknown_layer(("escalation", index, "layer"), code, filter(None, known))
+    component_tables = _tables(document, "component"), _tables(document, "tier")
+    for fault in component_faults(*component_tables, [str(code) for code in known if code]):
+        yield _Fault(*fault)
+    for index, rule in component_tables[0]:
+        yield from _prefix_faults(
+            ("component", index, "category"),
+            rule.get("category"),
+            _category_codes(document, kind=CategoryKind.COMPONENT),
+            of="category of kind component",
+        )
+    for fault in stand_in_faults(_tables(document, "stand_in")):
+        yield _Fault(*fault)
     yield from _class_faults(document, [str(code) for code in known if code])
     yield from _place_faults(document)
     for fault in case_rule_faults(
@@ -492,8 +513,6 @@ def _class_faults(document: Mapping[str, Any], layers: list[str]) -> Iterator[_F
         code = one.get("layer")
         if code is not None and code not in layers:
             yield _unknown_layer(("indicators", "class", index, "layer"), code, layers)
-    for fault in stand_in_faults(_tables(document, "stand_in")):
-        yield _Fault(*fault)
 
 
 def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:
@@ -586,12 +605,7 @@ def _ladder_faults(
                 f"in ladder[{first[duty, category]}] already",
                 "Remove one, or give it a category of its own",
             )
-        if isinstance(category, str) and categories and not _begins_any(category, categories):
-            yield _Fault(
-                ("ladder", index, "category"),
-                f"no category begins with {category!r}",
-                _did_you_mean(category, categories) or "Use the beginning of a category's code",
-            )
+        yield from _prefix_faults(("ladder", index, "category"), category, categories)
         yield from _rung_faults(index, ladder, by_code, parent_of)
     for duty in Duty:
         if (duty, None) not in first:
@@ -602,18 +616,31 @@ def _ladder_faults(
             )
 
 
+def _prefix_faults(
+    key: Key, prefix: object, categories: list[str], *, of: str = "category"
+) -> Iterator[_Fault]:
+    if isinstance(prefix, str) and categories and not _begins_any(prefix, categories):
+        yield _Fault(
+            key,
+            f"no {of} begins with {prefix!r}",
+            _did_you_mean(prefix, categories) or "Use the beginning of a category's code",
+        )
+
+
 def _begins_any(prefix: str, codes: Iterable[str]) -> bool:
     return any(code.startswith(prefix) for code in codes)
 
 
-def _category_codes(document: Mapping[str, Any]) -> list[str]:
+def _category_codes(document: Mapping[str, Any], *, kind: str | None = None) -> list[str]:
     items = document.get("categories")
-    codes = [
-        item.code if isinstance(item, Category) else item.get("code")
+    told = [
+        (item.code, item.kind)
+        if isinstance(item, Category)
+        else (item.get("code"), item.get("kind"))
         for item in (items if isinstance(items, list | tuple) else ())
         if isinstance(item, Category | Mapping)
     ]
-    return [code for code in codes if isinstance(code, str)]
+    return [code for code, of in told if isinstance(code, str) and kind in {None, of}]
 
 
 def _rung_faults(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from gridsvc.grids.component_rules import TierCode
 from gridsvc.reports.terms import CaseState, EventKind
 
 _S = CaseState
@@ -56,8 +57,6 @@ TRANSITIONS: Mapping[EventKind, Transition] = {
     EventKind.DECLARED_HARD: Transition(_STARTED, None, needs_reason=True),
 }
 """All that a caller may do to a case; the service alone files, joins, parts, merges, escalates."""
-
-HARD_TIER = "hard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +135,8 @@ def after(before: Standing | None, event: Event) -> Standing:
     """Say where an event leads.
 
     Of its details these count: `first`, what a case takes over from its (new) first report;
-    `step` and `due_at`, the step of the chain and when it climbs on; `case_due_at`, where the
-    end of the case is put off; `reports` and `into` of a merge.
+    `tier`, to which the answer sent it; `step` and `due_at`, the step of the chain and when it
+    climbs on; `case_due_at`, where the end of the case is put off; `reports` and `into` of a merge.
 
     Args:
         before: Where the case stood; None before the first event.
@@ -165,6 +164,8 @@ def after(before: Standing | None, event: Event) -> Standing:
         changed |= {"step": told["step"], "step_due_at": _instant(told["due_at"])}
     elif event.state not in {_S.DISPATCHED, _S.SUSPENDED}:
         changed["step_due_at"] = None
+    if "tier" in told:
+        changed["tier"] = told["tier"]
     if "case_due_at" in told:
         changed["due_at"] = _instant(told["case_due_at"])
     changed["closed_at"] = event.at if event.state is _S.CLOSED else None
@@ -189,7 +190,7 @@ def _of_kind(before: Standing, event: Event) -> dict[str, Any]:
         case EventKind.REOPENED:
             changed["step"] = 0
         case EventKind.DECLARED_HARD:
-            changed["tier"] = HARD_TIER
+            changed["tier"] = TierCode.HARD.value
     return changed
 
 

@@ -27,6 +27,7 @@ from gridsvc.errors import (
     UnknownReport,
 )
 from gridsvc.grids.case_rules import Stage
+from gridsvc.grids.component_rules import TierCode
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.worktime import WorkTime
@@ -39,7 +40,7 @@ from gridsvc.reports.case_log import (
     after,
     pauses,
 )
-from gridsvc.reports.escalation import Reason, next_step, on_step
+from gridsvc.reports.escalation import Reason, hard_tier, next_step, on_step
 from gridsvc.reports.models import Case, CaseEvent, CaseReport, Report
 from gridsvc.reports.terms import CaseState, EventKind
 
@@ -185,6 +186,7 @@ def open_case(
             "report": str(report.id),
             "first": _first(session, report),
             **_closing(scheme, report.category, report.received_at or at),
+            **_tier(session, report),
             **(details or {}),
         },
         state=CaseState.FILED,
@@ -290,10 +292,13 @@ def act(session: Session, case_id: int, wanted: Act, now: datetime | None = None
     scheme = current_scheme(session)
     to_party, state, details = wanted.to_party, transition.to, dict[str, Any](wanted.details)
     if wanted.kind is EventKind.DISPATCHED:
-        to_party = to_party or _answers_for(session, row.id)
+        to_party = to_party or _answers_for(session, row, scheme, at)
         details |= on_step(scheme, row.category, 1, since=at)
     elif wanted.kind is EventKind.FAILED_VERIFICATION:
         details |= on_step(scheme, row.category, row.step, since=at)
+    elif wanted.kind is EventKind.DECLARED_HARD and row.state == CaseState.DISPATCHED:
+        first = _reports_of(session, row.id)[0][1]
+        to_party = hard_tier(session, scheme, first, now=at)
     elif wanted.kind is EventKind.RESUMED:
         state, resumed = _resumed(session, row, scheme, at)
         details |= resumed
@@ -791,14 +796,15 @@ def _require_seen(row: Case, seen: int | None) -> None:
         )
 
 
-def _answers_for(session: Session, case_id: int) -> str:
-    """Find who is responsible by the last answer to a case's first report."""
-    first = _reports_of(session, case_id)[0][1]
-    party = _told(session, first)["responsible"]
+def _answers_for(session: Session, row: Case, scheme: Scheme, at: datetime) -> str:
+    """Find who takes a case: of a hard one its tier, else who is responsible by the last answer."""
+    first = _reports_of(session, row.id)[0][1]
+    by_tier = hard_tier(session, scheme, first, now=at) if row.tier == TierCode.HARD else None
+    party = by_tier or _told(session, first)["responsible"]
     if party is None:
         raise ActRefused(
             "to_party",
-            f"Nobody is responsible for case {case_id} by its last answer",
+            f"Nobody is responsible for case {row.id} by its last answer",
             remedy="Name to_party",
         )
     return str(party)
@@ -808,6 +814,13 @@ def _told(session: Session, report: Report) -> dict[str, Any]:
     """Give the codes of the answer to a report that holds now; empty ones without an answer."""
     found = codes(last_answers(session, [report.id])[report.id].answer)
     return found or {"areas": {}, "responsible": None}
+
+
+def _tier(session: Session, report: Report) -> dict[str, Any]:
+    """Say, as an event's details, to which tier the answer sent the case, if to any."""
+    answered = last_answers(session, [report.id])[report.id].answer
+    tier = answered.get("tier") if answered else None
+    return {"tier": tier} if tier else {}
 
 
 def _first(session: Session, report: Report) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from gridsvc.errors import QuestionError
 from gridsvc.grids.case_rules import Stage
+from gridsvc.grids.component_rules import TierCode
 from gridsvc.grids.limits import Limit
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.worktime import Span, WorkTime
 from gridsvc.reports.models import Report
-from gridsvc.routing.router import Question, answer
+from gridsvc.routing.router import Question, answer, tier_holder
 
 Reason = Literal["timeout", "no_effect"]
 
@@ -100,10 +101,28 @@ def next_step(  # noqa: PLR0913 -- a case's place, and the moment
     )
 
 
-def _chain(session: Session, first: Report, now: datetime) -> list[dict[str, Any]]:
+def hard_tier(session: Session, scheme: Scheme, first: Report, *, now: datetime) -> str | None:
+    """Find who takes hard problems at a case's place now; None without the tier, or a holder."""
+    tier = scheme.tier(TierCode.HARD)
+    question = _question(first, now)
+    if tier is None or question is None:
+        return None
+    try:
+        return tier_holder(session, tier, question)
+    except QuestionError:
+        return None
+
+
+def _question(first: Report, now: datetime) -> Question | None:
     if first.x is None or first.y is None:
+        return None
+    return Question(x=first.x, y=first.y, crs=first.crs, at=now, category=first.category)
+
+
+def _chain(session: Session, first: Report, now: datetime) -> list[dict[str, Any]]:
+    question = _question(first, now)
+    if question is None:
         return []
-    question = Question(x=first.x, y=first.y, crs=first.crs, at=now, category=first.category)
     try:
         steps: list[dict[str, Any]] = answer(session, question)["escalation"]
     except QuestionError:

@@ -82,6 +82,7 @@ class City:
     is_tiling: npt.NDArray[np.bool_]
     instants_us: Ints
     categories: dict[int, dict[str, list[tuple[int, int]]]]
+    component_prefixes: dict[int, tuple[str, ...]]
 
     @classmethod
     def load(cls, engine: Engine) -> Self:
@@ -112,6 +113,11 @@ class City:
                 scheme_id: _categories(connection, scheme_id)
                 for scheme_id in {row.scheme_id for row in revisions}
             }
+            prefixes: dict[int, tuple[str, ...]] = {}
+            for rule in connection.execute(
+                text("SELECT scheme_id, category FROM gridsvc.component_rule")
+            ):
+                prefixes[rule.scheme_id] = (*prefixes.get(rule.scheme_id, ()), rule.category)
         layers = list(dict.fromkeys(row.layer for row in areas))
         ids = np.array([row.id for row in areas], np.int64)
         ends = {microseconds(at) for row in areas for at in (row.valid_from, row.valid_to) if at}
@@ -131,6 +137,7 @@ class City:
             is_tiling=np.array([row.is_tiling for row in areas], bool),
             instants_us=np.array(sorted(ends), np.int64),
             categories=categories,
+            component_prefixes=prefixes,
         )
 
     def numbers(self, ids: Ints) -> Ints:
@@ -289,6 +296,7 @@ class BatchRouter:
             parties, deciding = self._decide(
                 connection, asked, revision, covering, rows, row_point[rows]
             )
+            parties[0] = self._owners(connection, asked, revision, rows, parties[0])
             edge_m = self._edge_m(connection, asked, deciding)
         added = [
             *covering.code_columns(self.city, rows, row_point[rows], batch.num_rows),
@@ -419,6 +427,54 @@ class BatchRouter:
             [pa.array(codes, pa.string()).take(pa.array(answer_of)) for codes in parties],
             np.array(deciding, np.int64)[answer_of],
         )
+
+    def _owners(
+        self,
+        connection: Connection,
+        asked: Admitted,
+        row_revision: Ints,
+        rows: Ints,
+        responsible: pa.Array,
+    ) -> pa.Array:
+        """Let owners of components, or the tier for unclear ones, answer before the ladder.
+
+        Each such row is asked by the function that single answers ask, at a third of a
+        millisecond: they are few among reports.
+        """
+        about = np.array(
+            [
+                row
+                for scheme_id in np.unique(self.city.scheme_ids[row_revision[rows]])
+                if (prefixes := self.city.component_prefixes.get(int(scheme_id)))
+                for number, code in enumerate(asked.categories)
+                if code.startswith(prefixes)
+                for row in rows[
+                    (asked.category[rows] == number)
+                    & (self.city.scheme_ids[row_revision[rows]] == scheme_id)
+                ].tolist()
+            ],
+            np.int64,
+        )
+        if not len(about):
+            return responsible
+        minutes = _minutes(asked.at_us[about], self.city.scheme)
+        found = connection.execute(
+            sql("gridsvc.routing", "bulk_components"),
+            {
+                "n": about.tolist(),
+                "x": asked.x[about].tolist(),
+                "y": asked.y[about].tolist(),
+                "srid": self.city.srid,
+                "categories": [asked.categories[n] for n in asked.category[about]],
+                "revisions": self.city.revisions[row_revision[about]].tolist(),
+                "at_us": asked.at_us[about].tolist(),
+                "minutes": minutes.tolist(),
+                "scheme_ids": self.city.scheme_ids[row_revision[about]].tolist(),
+            },
+        ).all()
+        codes: Reasons = np.array(responsible.to_pylist(), dtype=object)
+        codes[[row.n for row in found]] = [row.party_code for row in found]
+        return pa.array(codes, pa.string())
 
     def _keep_place(
         self, key: tuple[int, bytes, Any], ladders: Ladders, category: str | None

@@ -23,6 +23,7 @@ from gridsvc.errors import (
     SwappedCoordinates,
     UnknownCategory,
 )
+from gridsvc.grids.component_rules import Tier
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
 
@@ -48,6 +49,9 @@ ANSWER_KEYS = (
     "enforcement",
     "supervisor",
     "vacant",
+    "component",
+    "candidates",
+    "tier",
     "escalation",
     "edge",
     "ambiguous",
@@ -184,6 +188,30 @@ def answer_many(
         batch = asked[start : start + STATEMENT_POINTS]
         answers += _answers(session, batch, reveal=reveal)
     return revision, answers
+
+
+def tier_holder(session: Session, tier: Tier, question: Question) -> str | None:
+    """Find who takes a tier's problems at a point: a party code; None where nobody does.
+
+    Raises:
+        QuestionError: the point cannot be answered.
+        NothingLoaded: the database has no scheme.
+    """
+    scheme = current_scheme(session)
+    point = _admit(Door(scheme), question)
+    found: str | None = session.scalar(
+        sql("gridsvc.routing", "tier_holder"),
+        {
+            "x": point.x,
+            "y": point.y,
+            "srid": parse_crs(scheme.storage_crs).epsg,
+            "at": question.at or datetime.now(UTC),
+            "duty": tier.duty.value,
+            "layer": tier.layer,
+            "category": question.category,
+        },
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from gridsvc.errors import (
     ChangeSetConflict,
     ChangeSetError,
     ImportRefused,
-    PeopleFileRefused,
+    RowsRefused,
 )
 from gridsvc.grids.absences import AbsenceReport, import_absences, list_absences
 from gridsvc.grids.areas import moment
@@ -213,7 +213,7 @@ def test_the_columns_of_reason_and_end_may_be_missing(path: Path) -> None:
 
 
 def test_all_faults_are_told_at_once_by_line(path: Path) -> None:
-    with pytest.raises(PeopleFileRefused) as refused:
+    with pytest.raises(RowsRefused) as refused:
         read(
             path,
             "P1,2030-03-04,2030-03-04,",
@@ -266,7 +266,7 @@ def test_a_row_replaces_what_the_change_set_proposed_before(town: Session, path:
 
 
 def test_an_unknown_party_is_a_fault_of_its_line(town: Session, path: Path) -> None:
-    with pytest.raises(PeopleFileRefused) as refused:
+    with pytest.raises(RowsRefused) as refused:
         bring(town, path, "P1,2030-03-04,,", "P11,2030-03-04,,", "X,2030-03-04,,")
     assert refused.value.faults == (
         "line 3: no party has the code 'P11'; did you mean P1?",

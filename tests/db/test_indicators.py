@@ -110,7 +110,7 @@ def counts(row: Row) -> dict[str, int]:
 
 
 def test_a_month_is_counted_by_hand(town: Session) -> None:
-    case(town, "2026-10-01T00:00", "2026-10-02T18:00", "2026-10-02T18:00")  # due to the instant
+    first = case(town, "2026-10-01T00:00", "2026-10-02T18:00", "2026-10-02T18:00")  # to the instant
     case(town, "2026-10-03T10:00", "2026-10-04T10:00", "2026-10-04T10:00:00.000001")  # late by a µs
     case(town, "2026-10-05T10:00", "2026-10-06T10:00", return_count=2, step=3)  # open
     case(town, "2026-10-31T10:00", "2026-11-02T10:00", "2026-10-31T12:00")  # due in November
@@ -120,7 +120,12 @@ def test_a_month_is_counted_by_hand(town: Session) -> None:
     case(town, "2026-10-09T10:00", "2026-10-12T10:00", state="not_ours")
     case(town, "2026-10-10T10:00", None, report_count=3)  # no limit: never "should close"
     case(
-        town, "2026-10-10T10:00", "2026-10-11T10:00", state="merged", merged_into=1, report_count=0
+        town,
+        "2026-10-10T10:00",
+        "2026-10-11T10:00",
+        state="merged",
+        merged_into=first.id,
+        report_count=0,
     )
     row = only(october(town))
     assert counts(row) == {

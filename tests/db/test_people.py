@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gridsvc.errors import ChangeSetRefused, ImportRefused, PeopleFileRefused
+from gridsvc.errors import ChangeSetRefused, ImportRefused, RowsRefused
 from gridsvc.grids.changesets import find_change_set, publish
 from gridsvc.grids.people import PeopleReport, import_people
 from gridsvc.grids.people_files import PeopleFile, read_people
@@ -61,7 +61,7 @@ def read(path: Path, *rows: str, header: str = HEADER, encoding: str = "utf-8") 
 
 
 def faults(path: Path, *rows: str) -> tuple[str, ...]:
-    with pytest.raises(PeopleFileRefused) as refused:
+    with pytest.raises(RowsRefused) as refused:
         read(path, *rows)
     return refused.value.faults
 
@@ -382,7 +382,7 @@ def test_an_area_that_begins_later_cannot_be_held_yet(town: Session, path: Path)
 
 
 def test_an_end_without_a_start_that_ends_nobody_is_refused(town: Session, path: Path) -> None:
-    with pytest.raises(PeopleFileRefused, match=r"line 3: valid_to .* give valid_from"):
+    with pytest.raises(RowsRefused, match=r"line 3: valid_to .* give valid_from"):
         bring(town, path, row("P2", area="0013"), row(since="", until=YESTERDAY))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from gridsvc.db import create_engine
 from gridsvc.grids.boundary_files import BoundaryFile, read_boundaries
 from gridsvc.grids.changesets import open_change_set, publish
+from gridsvc.grids.components import ComponentColumns, import_components, read_components
 from gridsvc.grids.importing import ImportOptions, ImportReport, import_areas
 from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import read_people
@@ -20,6 +21,7 @@ from gridsvc.grids.schemes import Scheme, parse_scheme, read_scheme
 
 SCHEMES = Path(__file__).resolve().parents[2] / "data" / "schemes"
 PEOPLE = SCHEMES.parent / "people"
+COMPONENTS = SCHEMES.parent / "components"
 
 
 @contextmanager
@@ -79,6 +81,12 @@ def found_city(url: str, name: str) -> None:
             import_areas(session, scheme, file, options, change_set=change_set)
         people = read_people(PEOPLE / f"{name}.csv", scheme)
         import_people(session, scheme, people, change_set=change_set)
+        if (things := COMPONENTS / f"{name}.csv").is_file():
+            columns = ComponentColumns(code="code", category="category", owner="owner")
+            read_in = read_components(things, scheme, columns, crs="EPSG:4326")
+            import_components(
+                session, scheme, read_in, change_set=change_set, valid_from=FOUNDED_AT
+            )
         publish(session, change_set)
         session.commit()
 

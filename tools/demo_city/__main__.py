@@ -37,6 +37,10 @@ def write(out: Path) -> None:
         path.unlink(missing_ok=True)
     boundaries, persons, history = paths
     # GeoPackage notes when it was written; a fixed instant keeps the file the same.
+    things = out / "components/nanan.csv"
+    things.parent.mkdir(exist_ok=True)
+    cities.components(drawn, _chance(20)).to_csv(things, index=False, lineterminator="\n")
+    _sidecar(things, 'crs = "EPSG:4326"\n')
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{MADE_ON}T00:00:00.000Z"})
     for layer, frame in drawn.layers.items():
         pyogrio.write_dataframe(

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
+import shapely
+from pyproj import Transformer
 
-from tools.demo_city import DISTRICT
+from tools.demo_city import DISTRICT, EPSG
 from tools.demo_city.areas import City
 from tools.demo_city.people import COLUMNS, Book, chiefs, pair
 
@@ -194,3 +196,23 @@ def _shifts(late_min: int) -> Iterator[str]:
     first, second = (f"{hour + late_min // 60:02}:{late_min % 60:02}" for hour in (7, 19))
     yield f"mon-sun {first}-{second}"
     yield f"mon-sun {second}-{first}"
+
+
+def components(city: City, rng: np.random.Generator) -> pd.DataFrame:
+    """Register manhole covers along the streets, some of them side by side with another owner's."""
+    owners = {f"B{6 + n:04}": code for n, code in enumerate(OWNERS.values())}
+    roads = city.layers["street_segment"].geometry.to_numpy()
+    chosen = shapely.point_on_surface(roads[rng.choice(len(roads), size=400, replace=False)])
+    xy = shapely.get_coordinates(chosen)
+    owner = rng.choice(list(owners), size=len(xy))
+    rows = [(x, y, who, owners[who]) for (x, y), who in zip(xy, owner, strict=True)]
+    # Every eighth has a twin of the same class two metres on: whose it is, is not clear.
+    rows += [
+        (x + 2, y, next(other for other in owners if other != who), kind)
+        for x, y, who, kind in rows[::8]
+    ]
+    x, y, who, kind = (np.array(part) for part in zip(*rows, strict=True))
+    lon, lat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(x, y)
+    code = [f"{DISTRICT}J{n:04}" for n in range(1, len(rows) + 1)]
+    told = {"code": code, "category": kind, "owner": who, "lon": lon.round(8), "lat": lat.round(8)}
+    return pd.DataFrame(told)

@@ -1,4 +1,5 @@
--- Carry a change set's edits of parties, assignments and absences into the live state.
+-- Carry a change set's edits of parties, of what they hold and own, and of absences into the live
+-- state.
 --   :change_set  id
 --   :revision    the revision it becomes
 INSERT INTO gridsvc.party (code, name, kind, phone)
@@ -21,4 +22,11 @@ WHERE e.change_set_id = :change_set AND e.replaces = b.id AND b.rev_to IS NULL;
 INSERT INTO gridsvc.absence (party_code, valid_from, valid_to, reason, rev_from)
 SELECT party_code, valid_from, valid_to, reason, :revision
 FROM gridsvc.absence_edit
-WHERE change_set_id = :change_set AND party_code IS NOT NULL
+WHERE change_set_id = :change_set AND party_code IS NOT NULL;
+UPDATE gridsvc.component AS c SET rev_to = :revision
+FROM gridsvc.component_edit AS e
+WHERE e.change_set_id = :change_set AND e.replaces = c.id AND c.rev_to IS NULL;
+INSERT INTO gridsvc.component (code, category, owner, point, valid_from, valid_to, rev_from)
+SELECT code, category, owner, point, valid_from, valid_to, :revision
+FROM gridsvc.component_edit
+WHERE change_set_id = :change_set AND point IS NOT NULL

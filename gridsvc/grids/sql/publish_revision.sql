@@ -17,6 +17,8 @@ WITH last AS (
         SELECT valid_from FROM gridsvc.assignment_edit WHERE change_set_id = :change_set
         UNION ALL
         SELECT valid_from FROM gridsvc.absence_edit WHERE change_set_id = :change_set
+        UNION ALL
+        SELECT valid_from FROM gridsvc.component_edit WHERE change_set_id = :change_set
     ) AS e
 ), clock AS (
     SELECT clock_timestamp() AS now

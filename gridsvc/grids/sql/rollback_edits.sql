@@ -29,4 +29,13 @@ WHERE b.rev_to IS NULL AND b.rev_from > :revision
 UNION ALL
 SELECT :change_set, NULL, b.party_code, b.valid_from, b.valid_to, b.reason
 FROM gridsvc.absence AS b
-WHERE b.rev_from <= :revision AND :revision < b.rev_to
+WHERE b.rev_from <= :revision AND :revision < b.rev_to;
+INSERT INTO gridsvc.component_edit
+    (change_set_id, replaces, code, category, owner, point, valid_from, valid_to)
+SELECT :change_set, c.id, c.code, NULL, NULL, NULL, NULL, NULL
+FROM gridsvc.component AS c
+WHERE c.rev_to IS NULL AND c.rev_from > :revision
+UNION ALL
+SELECT :change_set, NULL, c.code, c.category, c.owner, c.point, c.valid_from, c.valid_to
+FROM gridsvc.component AS c
+WHERE c.rev_from <= :revision AND :revision < c.rev_to

@@ -1,13 +1,13 @@
 """Reports are found by their reporter, cases by their areas and their responsible party.
 
-Revision: 0009, after 0005.
+Revision: 0009, after 0006.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

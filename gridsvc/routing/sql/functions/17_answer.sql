@@ -28,6 +28,8 @@ DECLARE
     own double precision;
     alt record;
     lonlat geometry;
+    component jsonb;
+    chain jsonb;
 BEGIN
     IF revision IS NULL THEN
         RETURN jsonb_build_object('problem', 'before-first-revision');
@@ -72,6 +74,28 @@ BEGIN
         duties := duties || jsonb_build_object(duty_name, chosen);
     END LOOP;
 
+    IF category IS NOT NULL THEN
+        component := gridsvc.component_json(
+            point, category, areas, nullif(duties -> 'responsibility', 'null'),
+            revision, at, minute, scheme.id, reveal);
+        IF component ->> 'responsible' IS NOT NULL THEN
+            duties := duties || jsonb_build_object('responsibility', component -> 'responsible');
+            vacant := array_remove(vacant, 'responsibility');
+        END IF;
+    END IF;
+    chain := gridsvc.escalation_json(
+        areas, category, revision, at, minute, scheme.id, reveal);
+    IF component ->> 'responsible' IS NOT NULL THEN
+        -- Whoever answers for the component is asked first, not who does by the ladder.
+        SELECT jsonb_agg(CASE WHEN t.step IS NULL THEN s.told ELSE s.told
+                || (component -> 'responsible') - 'reason' - 'area' END ORDER BY s.n)
+        INTO chain
+        FROM jsonb_array_elements(chain) WITH ORDINALITY AS s (told, n)
+        LEFT JOIN gridsvc.escalation_step AS t
+          ON t.scheme_id = scheme.id AND t.step = (s.told ->> 'step')::integer
+         AND t.layer IS NULL AND t.duty = 'responsibility';
+    END IF;
+
     -- Nobody is responsible: the edge that matters is that of the first rung's area.
     IF deciding.code IS NULL THEN
         SELECT c.* INTO deciding
@@ -114,8 +138,7 @@ BEGIN
         'supervisor', duties -> 'supervision',
         'vacant', to_jsonb(array_replace(
             array_replace(vacant, 'responsibility', 'responsible'), 'supervision', 'supervisor')),
-        'escalation', gridsvc.escalation_json(
-            areas, category, revision, at, minute, scheme.id, reveal),
+        'escalation', coalesce(chain, '[]'),
         'edge', jsonb_build_object(
             'distance_m', round(e.distance_m::numeric, 3),
             'of', gridsvc.area_json(deciding),
@@ -124,6 +147,9 @@ BEGIN
                      OR (e.distance_m <= 0.001 AND (e.across).code IS NOT NULL),
         'probability', round(own::numeric, 4),
         'alternatives', others,
+        'component', component -> 'component',
+        'candidates', coalesce(component -> 'candidates', '[]'),
+        'tier', component -> 'tier',
         'stale', false);
 END
 $$;

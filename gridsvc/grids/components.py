@@ -1,0 +1,256 @@
+"""A file of components becomes a draft change set: what stands where, and whose it is.
+
+Every fault is told with its row. Nothing ends because a file does not mention it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from gridsvc.crs import Crs, convert, parse_crs, to_wgs84
+from gridsvc.db import run_sql, sql
+from gridsvc.errors import CrsNotAccepted, ImportRefused, RowsRefused
+from gridsvc.grids import csv_text
+from gridsvc.grids.boundary_files import read_boundaries
+from gridsvc.grids.models import ChangeSet, Party, PartyEdit
+from gridsvc.grids.schemes import Scheme
+from gridsvc.grids.terms import CategoryKind
+from gridsvc.grids.validation import Finding, check
+
+_CHANGES = ("added", "changed", "unchanged")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentColumns:
+    """Which column holds what.
+
+    Attributes:
+        code: The component's stable code.
+        category: Class code of the scheme, of kind component.
+        owner: Code of the party whose it is.
+        lon: Longitude or easting; only of a CSV, other files have points.
+        lat: Latitude or northing, likewise.
+    """
+
+    code: str
+    category: str
+    owner: str
+    lon: str = "lon"
+    lat: str = "lat"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentFile:
+    """What was read: one entry a row.
+
+    Attributes:
+        source: The file's name.
+        crs: Of the coordinates.
+        rows: Number of each row as people count them, from 1; of a CSV its line.
+        codes: As in the file.
+        categories: As in the file.
+        owners: As in the file.
+        x: Longitudes or eastings; NaN where there is no point.
+        y: Latitudes or northings.
+    """
+
+    source: str
+    crs: Crs
+    rows: list[int]
+    codes: list[str]
+    categories: list[str]
+    owners: list[str]
+    x: np.ndarray[Any, np.dtype[np.float64]]
+    y: np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(slots=True)
+class ComponentReport:
+    """What an import would do, or did once the caller commits.
+
+    Attributes:
+        source: The file's name.
+        components: Components added, changed, unchanged.
+        findings: What is wrong with the change set, stops first.
+    """
+
+    source: str
+    components: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether anything found stops a publish."""
+        return any(finding.stops for finding in self.findings)
+
+
+def read_components(
+    path: Path, scheme: Scheme, columns: ComponentColumns, *, crs: str | None = None
+) -> ComponentFile:
+    """Read a CSV with coordinates, or points of any format that boundaries come in.
+
+    Args:
+        path: Told apart by its ending.
+        scheme: Names the CRS of a file that says nothing.
+        columns: Which column holds what.
+        crs: Declared by the caller; wins over what the file says.
+
+    Raises:
+        ImportRefused: it cannot be read, or lacks a column.
+        UnknownCrs: `crs` names none.
+        CrsNotAccepted: the scheme does not take it.
+    """
+    default = scheme.input_crs[0]
+    if path.suffix.lower() == ".csv":
+        read = _read_csv(path, parse_crs(crs or default), columns)
+    else:
+        file = read_boundaries(path, crs=crs, default_crs=default)
+        frame = file.frame
+        wanted = (columns.code, columns.category, columns.owner)
+        _require_columns(path, wanted, list(frame.columns))
+        points = frame.geometry.to_numpy()
+        is_point = shapely.get_type_id(points) == shapely.GeometryType.POINT
+        points = np.where(is_point & ~shapely.is_empty(points), points, None)
+        code, category, owner = (
+            frame[name].astype("string").fillna("").str.strip().tolist() for name in wanted
+        )
+        rows = list(range(1, len(frame) + 1))
+        x, y = shapely.get_x(points), shapely.get_y(points)
+        read = ComponentFile(file.source, file.crs, rows, code, category, owner, x, y)
+    if read.crs.name not in scheme.input_crs:
+        raise CrsNotAccepted(read.crs.name, accepted=scheme.input_crs)
+    return read
+
+
+def import_components(
+    session: Session,
+    scheme: Scheme,
+    file: ComponentFile,
+    *,
+    change_set: ChangeSet,
+    valid_from: datetime | None = None,
+) -> ComponentReport:
+    """Propose a file's components in a change set.
+
+    Nothing is published. A dry run is the same call in a transaction that is rolled back.
+
+    Args:
+        session: Its caller commits.
+        scheme: In force.
+        file: What was read.
+        change_set: Takes the edits.
+        valid_from: From when the file's state holds; None is now.
+
+    Raises:
+        RowsRefused: all faults of its rows.
+    """
+    storage = parse_crs(scheme.storage_crs)
+    x, y = convert(file.x, file.y, source=file.crs, target=storage)
+    faults = list(_faults(session, scheme, file, change_set))
+    if faults:
+        raise RowsRefused(file.source, faults=tuple(faults))
+    connection = session.connection()
+    run_sql(session, "gridsvc.grids", "incoming_components")
+    cursor = connection.connection.cursor()
+    with cursor.copy(
+        "COPY pg_temp.incoming_component (code, category, owner, x, y) FROM STDIN"
+    ) as copy:
+        for row in zip(
+            file.codes, file.categories, file.owners, x.tolist(), y.tolist(), strict=True
+        ):
+            copy.write_row(row)
+    run_sql(
+        session,
+        "gridsvc.grids",
+        "import_components",
+        change_set=change_set.id,
+        srid=storage.epsg,
+        valid_from=valid_from or datetime.now(UTC),
+    )
+    counted = session.execute(sql("gridsvc.grids", "component_changes"))
+    report = ComponentReport(file.source, dict.fromkeys(_CHANGES, 0))
+    report.components.update({row.change: row.number for row in counted})
+    report.findings = check(session, scheme, change_set=change_set)
+    return report
+
+
+def _read_csv(path: Path, crs: Crs, columns: ComponentColumns) -> ComponentFile:
+    try:
+        rows = list(csv_text.rows(csv_text.decode(path.read_bytes())))
+    except OSError as error:
+        raise ImportRefused(
+            str(path), f"it cannot be read ({error.strerror})", remedy="Name a file that exists"
+        ) from error
+    except ValueError as error:
+        raise ImportRefused(
+            path.name, str(error), remedy="Save it as CSV UTF-8 or as GB18030"
+        ) from error
+    names = (columns.code, columns.category, columns.owner, columns.lon, columns.lat)
+    names = tuple(name.lower() for name in names)  # type: ignore[assignment]
+    _require_columns(path, names, list(rows[0][1]) if rows else [])
+    code, category, owner, lon, lat = ([cells[name] for _, cells in rows] for name in names)
+    x, y = (np.array([_number(text) for text in part], np.float64) for part in (lon, lat))
+    return ComponentFile(path.name, crs, [line for line, _ in rows], code, category, owner, x, y)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _require_columns(path: Path, wanted: tuple[str, ...], there: list[str]) -> None:
+    if missing := [name for name in wanted if name not in there]:
+        raise ImportRefused(
+            path.name,
+            f"it has no column {', '.join(missing)}",
+            remedy=f"Use one of {', '.join(map(str, there))}"
+            if there
+            else "Give a header and rows",
+        )
+
+
+def _faults(
+    session: Session, scheme: Scheme, file: ComponentFile, change_set: ChangeSet
+) -> Iterator[str]:
+    owners = set(session.scalars(select(Party.code)))
+    owners |= set(
+        session.scalars(select(PartyEdit.code).where(PartyEdit.change_set_id == change_set.id))
+    )
+    kinds = {category.code: category.kind for category in scheme.categories}
+    components = [code for code, kind in kinds.items() if kind is CategoryKind.COMPONENT]
+    lon, lat = to_wgs84(file.x, file.y, crs=file.crs)
+    west, south, east, north = scheme.extent.bounds
+    is_inside = (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
+    times = Counter(file.codes)
+    told = zip(file.rows, file.codes, file.categories, file.owners, is_inside, lon, strict=True)
+    for row, code, category, owner, inside, x in told:
+        where = f"row {row}"
+        if not code:
+            yield f"{where}: it has no code"
+        elif times[code] > 1:
+            yield f"{where}: {code} is the code of {times[code]} rows"
+        if kinds.get(category) is not CategoryKind.COMPONENT:
+            close = get_close_matches(category, components, n=1)
+            yield f"{where}: no component is of category {category!r}" + (
+                f"; did you mean {close[0]}?" if close else ""
+            )
+        if owner not in owners:
+            close = get_close_matches(owner, owners, n=1)
+            yield f"{where}: no party has the code {owner!r}; " + (
+                f"did you mean {close[0]}?" if close else "import the people first"
+            )
+        if np.isnan(x):
+            yield f"{where}: it has no point"
+        elif not inside:
+            yield f"{where}: it lies outside the extent of the city"
