@@ -4,10 +4,12 @@ Each change locks the case's row, judges it, adds an event and writes where it l
 (`gridsvc.reports.case_log`), all in the caller's transaction.
 """
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from geoalchemy2.shape import from_shape, to_shape
@@ -206,9 +208,12 @@ def join_case(
     session: Session, case_id: int, report: Report, *, distance_m: float, actor: str
 ) -> CaseSummary | None:
     """Let a report, which has no case yet, join an open one; None where it is open no more."""
+    attempt = session.begin_nested()
     row = _locked(session, case_id)
     if row.state not in OPEN:
+        attempt.rollback()  # lets it go, for the next one to be asked
         return None
+    attempt.commit()
     at = _clock(session)
     details = {"report": str(report.id), "distance_m": distance_m}
     _add(session, row, EventKind.JOINED, at=at, actor=actor, details=details)
@@ -225,15 +230,30 @@ def join_case(
     return _summary(row)
 
 
-def lock_joining(session: Session, category: str) -> None:
-    """Let reports of a class that join by themselves come one at a time, till the commit.
+def lock_joining(session: Session, report: Report, *, within_m: float) -> None:
+    """Let reports of a class near each other, that join by themselves, come one at a time.
 
-    Two at once would see no case of each other, and open one each.
+    Two at once would see no case of each other, and open one each. What is locked till the commit
+    are squares of the city, ten times the reach wide, that the reach of the report touches: of two
+    reports within reach of each other both lock the square that one of them lies in.
+
+    Args:
+        session: READ COMMITTED, so that what is read next is what the one before has left.
+        report: As stored.
+        within_m: The reach.
     """
-    session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('gridsvc join ' || :category, 0))"),
-        {"category": category},
+    if report.point is None:
+        return
+    shape = to_shape(report.point)
+    west, south, east, north = (
+        math.floor(edge / (10 * within_m)) for edge in shape.buffer(within_m).bounds
     )
+    # In one order, so that no two wait for each other.
+    for square in product(range(west, east + 1), range(south, north + 1)):
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:square, 0))"),
+            {"square": f"gridsvc join {report.category} {square}"},
+        )
 
 
 # Acting.
@@ -641,11 +661,15 @@ def _locked(session: Session, case_id: int) -> Case:
 
 
 def _locked_of(session: Session, report_id: uuid.UUID) -> Case:
-    row = _locked(session, case_of(session, report_id))
-    # A merge may have moved the report on while we waited.
-    while (now := case_of(session, report_id)) != row.id:
-        row = _locked(session, now)
-    return row
+    while True:
+        # A merge may move the report on while we wait for its case. The old case is let go then:
+        # who holds one and waits for another may wait for ever.
+        attempt = session.begin_nested()
+        row = _locked(session, case_of(session, report_id))
+        if case_of(session, report_id) == row.id:
+            attempt.commit()
+            return row
+        attempt.rollback()
 
 
 def _add(  # noqa: PLR0913 -- an event's parts

@@ -178,8 +178,8 @@ def _open_or_join(session: Session, scheme: Scheme, report: Report, *, actor: st
     at = report.received_at
     assert at is not None  # noqa: S101  what is filed has a time
     rule = scheme.duplicate_rule(report.category)
-    if rule is not None and rule.join == "automatic" and report.category is not None:
-        lock_joining(session, report.category)
+    if rule is not None and rule.join == "automatic":
+        lock_joining(session, report, within_m=rule.within_m)
         for near in likely_duplicates(session, scheme, report):
             if join_case(session, near.case_id, report, distance_m=near.distance_m, actor=actor):
                 return

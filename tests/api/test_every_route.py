@@ -303,7 +303,9 @@ def test_openapi_agrees_with_real_answers(
         assert response.status_code == 200  # the report is filed already: its key repeats
         (media_type, promised), *others = told["responses"]["200"]["content"].items()
         assert not others
-        assert response.headers["content-type"] == media_type
+        assert response.headers["content-type"].partition(";")[0] == media_type
+        if media_type == "text/html":
+            continue
         schema = promised["schema"] | {"components": document["components"]}
         Draft202012Validator(schema).validate(response.json())
 

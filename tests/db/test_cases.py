@@ -27,7 +27,7 @@ from gridsvc.reports.cases import (
     standing_of,
 )
 from gridsvc.reports.intake import Draft, FiledReport, file_report, find_report
-from gridsvc.reports.models import Case
+from gridsvc.reports.models import Case, ReportAnswer
 from gridsvc.reports.terms import CaseState, Channel, EventKind
 from tests import small_city
 from tests.factories import EAST_M, NORTH_M, STORAGE, make_scheme
@@ -170,6 +170,28 @@ def test_a_dispatch_goes_to_who_is_responsible_or_to_whom_it_says(town: Session)
     with pytest.raises(ActRefused, match="no party 'P0'") as refused:
         act(town, filed(town), told)
     assert refused.value.field == "to_party"
+
+
+def test_a_dispatch_follows_rerouting_and_the_case_does_not(town: Session) -> None:
+    told = file_at(town)
+    assert told.case
+    (given,) = told.answers
+    assert given.answer
+    responsible = given.answer["responsible"]
+    moved = responsible | {"party": responsible["party"] | {"code": "P2"}}
+    town.add(
+        ReportAnswer(
+            report_id=told.report.id,
+            number=2,
+            cause="reroute",
+            mark="routed",
+            revision=given.revision,
+            answer=given.answer | {"responsible": moved},
+        )
+    )
+    assert read_case(town, told.case.id).case == told.case
+    done = do(town, told.case.id, K.DISPATCHED)
+    assert (done.holder, done.responsible) == ("P2", "P1")
 
 
 def test_counts_and_holders_follow_the_log(town: Session) -> None:

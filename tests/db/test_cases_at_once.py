@@ -1,6 +1,7 @@
 """Two at once, on connections of their own and with the rights that the API has."""
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -22,6 +23,7 @@ from gridsvc.reports.cases import (
     Act,
     CaseSummary,
     act,
+    act_on_report,
     climb,
     merge,
     read_case,
@@ -33,13 +35,13 @@ from gridsvc.reports.models import Case
 from gridsvc.reports.terms import CaseState, Channel, EventKind
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
-from tests.factories import make_scheme
+from tests.factories import EAST_M, NORTH_M, STORAGE, make_scheme
 from tests.small_city import YARD
 
 K = EventKind
 JOINING = """
 [[duplicates]]
-category = "0101"
+category = "01"
 within_m = 5
 window_hours = 72
 join = "automatic"
@@ -68,7 +70,7 @@ def sessions(service: Engine) -> sessionmaker[Session]:
     return sessionmaker(service)
 
 
-def filed(sessions: sessionmaker[Session], *kinds: EventKind, category: str = "0102") -> int:
+def filed(sessions: sessionmaker[Session], *kinds: EventKind, category: str = "0201") -> int:
     draft = Draft(x=YARD["lon"], y=YARD["lat"], channel=Channel.PATROL, category=category)
     with sessions.begin() as session:
         told = file_report(session, draft, idempotency_key=str(uuid.uuid4()), caller="desk")
@@ -155,9 +157,16 @@ def test_two_merges_of_each_other_leave_one_case(sessions: sessionmaker[Session]
 def test_reports_that_join_by_themselves_open_one_case(sessions: sessionmaker[Session]) -> None:
     begin = threading.Barrier(8)
 
-    def file(_: int) -> int:
+    def file(n: int) -> int:
         begin.wait()
-        return filed(sessions, category="0101")
+        # On both sides of where four squares of locks meet, four metres from each other at most.
+        corner = [math.ceil(edge / 50) * 50.0 for edge in (EAST_M + 120, NORTH_M + 120)]
+        at = {"x": corner[0] - 1 + n % 2 * 2, "y": corner[1] - 1 + n // 4 * 2, "crs": STORAGE}
+        draft = Draft(channel=Channel.PATROL, category="0101", **at)
+        with sessions.begin() as session:
+            told = file_report(session, draft, idempotency_key=str(uuid.uuid4()), caller="desk")
+        assert told.case
+        return told.case.id
 
     with ThreadPoolExecutor(8) as pool:
         (case_id,) = set(pool.map(file, range(8)))
@@ -230,3 +239,31 @@ def test_a_pass_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFi
     assert {record.message for record in caplog.records} == {
         "cases did not climb: OperationalError"
     }
+
+
+def test_who_acts_on_a_report_follows_it_through_a_merge(sessions: sessionmaker[Session]) -> None:
+    kept, moved = filed(sessions), filed(sessions)
+    with sessions() as session:
+        (report,) = read_case(session, moved).reports
+
+    def dispatch() -> CaseSummary:
+        with sessions.begin() as session:
+            return act_on_report(session, report.id, Act(kind=K.DISPATCHED, actor="desk"))
+
+    with ThreadPoolExecutor(1) as other, sessions.begin() as session:
+        merge(session, moved, kept, actor="desk")
+        second = other.submit(dispatch)
+        wait_for_lock(sessions)
+        session.commit()
+        done = second.result()
+    assert (done.id, done.state) == (kept, CaseState.DISPATCHED)
+
+
+def test_a_report_does_not_join_what_has_just_been_closed(sessions: sessionmaker[Session]) -> None:
+    case_id = filed(sessions, K.DISPATCHED, K.HANDLED, K.VERIFIED, category="0106")
+    with ThreadPoolExecutor(1) as other, sessions.begin() as session:
+        act(session, case_id, Act(kind=K.CLOSED, actor="desk"))
+        second = other.submit(filed, sessions, category="0106")
+        wait_for_lock(sessions)
+        session.commit()
+        assert second.result() != case_id

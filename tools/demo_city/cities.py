@@ -23,7 +23,7 @@ Areas = dict[str, str]
 
 
 def chaoyang(book: Book, named: dict[str, Areas], rng: np.random.Generator) -> None:
-    """Four parties: shop-front units, community staff and clerks, pairs of officers, supervisors."""
+    """Four parties: shop-front units, staff and clerks, pairs of officers, supervisors."""
     _district(book, "朝阳式")
     for code, name in named["shopfront"].items():
         book.hold(book.body(name), "shop_unit", "responsibility", "shopfront", code)
@@ -122,7 +122,7 @@ OWNERS = {
 
 
 def xuzhou(book: Book, named: dict[str, Areas], rng: np.random.Generator) -> None:
-    """One centre, offices that are compared, patrol areas whose shifts hand over in turn, kiosks."""
+    """One centre, offices that are compared, patrols that hand over in turn, kiosks."""
     _district(book, "徐州式")
     for code, name in named["street"].items():
         office = book.body(f"{name}指挥分中心")
