@@ -2,7 +2,9 @@
 
 Each routed report joins the open case that the scheme's `[[duplicates]]` give it by themselves
 (`gridsvc.reports.joining`) or opens its own. Cases that were in the database before count as they
-stand there now: a report of long ago joins one that is open still, and none that is closed.
+stand there now: a report of long ago joins one that is open still, and none that is closed. Those
+that are joined stay locked until the caller commits. A report that is filed meanwhile knows nothing
+of the import, and opens a case of its own.
 
 What became of a case is told by its `Lives`. A file of past reports knows only when its matter
 ended: the log of such a case says `filed`, then `closed` with the details `{"source": "history"}`,
