@@ -16,6 +16,7 @@ from gridsvc.cli import (
     reports,
     schemes,
     serve,
+    zones,
 )
 from gridsvc.cli.commands import Commands
 
@@ -37,6 +38,7 @@ for name, group in (
     ("areas", areas.app),
     ("people", people.app),
     ("reports", reports.app),
+    ("zones", zones.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

@@ -137,7 +137,7 @@ def _fronts(
 
 
 def _piece(
-    front: _Front, shop: BaseGeometry, houses: STRtree, roads: STRtree, reach_m: float
+    front: _Front, shop: Point, houses: STRtree, roads: STRtree, reach_m: float
 ) -> Polygon | Refusal:
     wall = LineString([front.start, front.end])
     foot: NDArray[np.float64] = shapely.get_coordinates(
