@@ -20,6 +20,7 @@ from gridsvc.cli import (
     reports,
     schemes,
     serve,
+    zones,
 )
 from gridsvc.cli.commands import Commands
 
@@ -43,6 +44,7 @@ for name, group in (
     ("components", components.app),
     ("reports", reports.app),
     ("cases", cases.app),
+    ("zones", zones.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

@@ -153,7 +153,7 @@ def test_contract_names_are_there() -> None:
         *("key create", "key list", "key revoke"),
         *("reports import", "reports reroute"),
         *("cases list", "cases show", "cases climb"),
-        *("indicators", "records", "components import"),
+        *("indicators", "records", "components import", "zones draft"),
     }
 
 
@@ -880,3 +880,48 @@ def test_a_real_shell_gets_clean_streams_and_codes(city: str) -> None:
     assert bad.stderr.startswith("error: ")
     assert len(bad.stderr.splitlines()) == 1
     assert run("locate").returncode == 2
+
+
+# Shop-front zones
+
+
+def test_strips_of_shops_are_kept_for_a_planner(cli: Cli, town: str, tmp_path: Path) -> None:
+    buildings = geojson(tmp_path / "buildings.geojson", {"B": (300, 300, 360, 310)})
+
+    def drawn(name: str, shapes: Mapping[str, tuple[str, Any]]) -> Path:
+        file = tmp_path / f"{name}.geojson"
+        features = [
+            {
+                "type": "Feature",
+                "properties": {"code": code, "name": code},
+                "geometry": {"type": kind, "coordinates": coordinates},
+            }
+            for code, (kind, coordinates) in shapes.items()
+        ]
+        file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        return file
+
+    shops = {
+        "Z1": ("Point", _lonlat(310, 300)),
+        "Z2": ("Point", _lonlat(320, 300)),
+        "Z3": ("Point", _lonlat(330, 310)),
+    }
+    line = [_lonlat(200, 290), _lonlat(500, 290)]
+    args = (
+        *("zones", "draft", "--shops", drawn("shops", shops), "--buildings", buildings),
+        *("--roads", drawn("roads", {"R": ("LineString", line)}), "--layer", "shop_front"),
+        *("--code", "code", "--name", "name"),
+    )
+    before = state(town)
+    told = json.loads(cli(*args, "--json").stdout)
+    assert told["outcome"] == "dry_run"
+    assert told["counts"]["added"] == 2
+    assert [one["code"] for one in told["refused"]] == ["Z3"]
+    assert state(town) == before
+    kept = cli(*args, "--change-set", "shops")
+    assert kept.exit_code == 0, kept.output
+    assert "3 shops, 2 strips, 1 refused" in kept.stdout
+    assert state(town) != before
+    wrong = cli(*args[:3], buildings, *args[4:])
+    assert wrong.exit_code == 1
+    assert "not every shop is a point" in wrong.stderr
