@@ -10,6 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from gridsvc.api import (
     areas,
     cases,
+    components,
     credit,
     docs,
     health,
@@ -89,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     docs.install(app)
     for module in (
         *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
-        maps,
+        *(components, maps),
     ):
         app.include_router(module.router)
     maps.mount_static(app)

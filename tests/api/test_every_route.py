@@ -109,6 +109,7 @@ def test_the_contract_is_served(app: FastAPI) -> None:
         ("GET", f"/v1/reports/{REPORT_ID}"),
         ("POST", "/v1/credit"),
         ("GET", "/v1/records"),
+        ("GET", "/v1/components"),
         ("GET", "/v1/indicators"),
         ("GET", "/v1/indicators/escalation"),
         ("GET", "/indicators"),
