@@ -110,7 +110,7 @@ BEGIN
                 'role', 'component_owner',
                 'area', by_ladder -> 'area',
                 'reason', format('owner of the nearest %s, %s m away',
-                                 called, d.near -> 0 ->> 'distance_m'),
+                                 called, round((d.near -> 0 ->> 'distance_m')::numeric, 1)),
                 'stand_in', NULL),
             'component', jsonb_build_object(
                 'code', d.near -> 0 ->> 'code', 'category', category,
