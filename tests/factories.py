@@ -15,7 +15,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.grids.changesets import open_change_set, publish
-from gridsvc.grids.models import AbsenceEdit, AreaEdit, AssignmentEdit, ChangeSet, PartyEdit
+from gridsvc.grids.models import (
+    AbsenceEdit,
+    AreaEdit,
+    AssignmentEdit,
+    ChangeSet,
+    ComponentEdit,
+    PartyEdit,
+)
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import Scheme, parse_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
@@ -193,6 +200,42 @@ def send_away(
     """Publish that a party is away; gives the revision."""
     change_set = new_change_set(session, f"{party} away")
     propose_absence(session, change_set, party, since, until)
+    return publish(session, change_set).revision
+
+
+def propose_component(
+    session: Session,
+    change_set: ChangeSet,
+    code: str,
+    owner: str | None,
+    *,
+    east_m: float = 0.0,
+    north_m: float = 0.0,
+    category: str = "C0101",
+    valid_from: datetime = FOUNDED_AT,
+    valid_to: datetime | None = None,
+    replaces: int | None = None,
+) -> None:
+    """Propose a component on the plan, or with an owner of None the end of what it replaces."""
+    point = from_shape(shapely.Point(EAST_M + east_m, NORTH_M + north_m), srid=small_city.SRID)
+    described = {"category": category, "owner": owner, "point": point, "valid_from": valid_from}
+    session.add(
+        ComponentEdit(
+            change_set_id=change_set.id,
+            code=code,
+            valid_to=valid_to,
+            replaces=replaces,
+            **(described if owner else {}),
+        )
+    )
+    session.flush()
+
+
+def register(session: Session, *components: dict[str, Any], name: str = "components") -> int:
+    """Publish components; gives the revision."""
+    change_set = new_change_set(session, name)
+    for component in components:
+        propose_component(session, change_set, **component)
     return publish(session, change_set).revision
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from gridsvc.api import (
     areas,
     cases,
+    components,
     credit,
     docs,
     health,
@@ -89,8 +90,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app, {open311.PREFIX: open311.tell_problem})
     docs.install(app)
     for module in (
-        *(health, responsible, reports, cases, credit, open311, indicators, areas, people, zones),
-        maps,
+        *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
+        *(components, zones, maps),
     ):
         app.include_router(module.router)
     maps.mount_static(app)

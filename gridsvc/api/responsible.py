@@ -293,7 +293,7 @@ def many(batch: Batch, request: Request, caller: MayLocate, session: SessionDep)
 def _party_codes(told: object) -> Iterator[str]:
     """Find every party that an answer names, however deep."""
     if isinstance(told, dict):
-        for key in ("party", "for"):
+        for key in ("party", "for", "owner"):
             if party := told.get(key):
                 yield party["code"]
         for value in told.values():

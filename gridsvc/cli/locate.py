@@ -82,6 +82,7 @@ def _show(told: dict[str, Any], scheme: Scheme) -> None:
     say(f"{point['lon']}, {point['lat']}  ({'; '.join(about)})", style="bold")
     say("in " + ", ".join(_area({"layer": layer} | area) for layer, area in told["areas"].items()))
     console().print(_duties(told, scheme))
+    _show_components(told)
     _show_edge(told)
     if told["escalation"]:
         say("if nothing happens:")
@@ -114,12 +115,25 @@ def _duties(told: dict[str, Any], scheme: Scheme) -> Any:  # noqa: ANN401 -- wha
             duty,
             _party(holder["party"]),
             titles.get(holder["role"], holder["role"]),
-            _area(holder["area"]),
+            _area(holder["area"]) if holder["area"] else "",
             holder["reason"],
         )
         if holder["stand_in"]:
             grid.add_row("", "", "", "", _stand_in(holder["stand_in"]))
     return grid
+
+
+def _show_components(told: dict[str, Any]) -> None:
+    if found := told["component"]:
+        say(_component(found))
+    elif told["tier"]:
+        say("unclear whose it is; near are:" if told["candidates"] else "no component is near")
+    for near in told["candidates"]:
+        say(f"  {_component(near)}")
+
+
+def _component(near: dict[str, Any]) -> str:
+    return f"component {near['code']}: {near['distance_m']:,.1f} m away, {_party(near['owner'])}"
 
 
 def _stand_in(stand_in: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from gridsvc.grids.models import (
     Area,
     AreaPiece,
     Assignment,
+    Component,
     Layer,
     Revision,
     SchemeVersion,
@@ -30,7 +31,7 @@ _EXTENT_MARGIN_DEG = 0.5
 # metre off in any city.
 _SIDE_STEP_DEG = 0.05
 
-_DECIMALS = 7  # about a centimetre
+DECIMALS = 7  # about a centimetre
 
 # Before it, a begin stands for "always", whatever the time zone in which it was written.
 _EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
@@ -120,7 +121,9 @@ def moment(session: Session, at: datetime | None = None) -> Moment:
     return Moment(at=instant, revision=revision, newest=revision == newest)
 
 
-def in_force(version: type[Area | Assignment | Absence], now: Moment) -> list[ColumnElement[bool]]:
+def in_force(
+    version: type[Area | Assignment | Absence | Component], now: Moment
+) -> list[ColumnElement[bool]]:
     """Say which versions hold at a moment; for the newest revision area_live_idx helps."""
     live = (
         [version.rev_to.is_(None)]
@@ -179,7 +182,7 @@ def list_areas(  # noqa: PLR0913  each narrows the list
             raise UnknownLayer(layer, known=known)
         question = question.where(Area.layer == layer)
     if bbox is not None:
-        box, srid = _storage_box(session, now, bbox)
+        box, srid = storage_box(session, now, bbox)
         if box is None:
             return Page((), None)
         question = question.where(
@@ -230,7 +233,7 @@ def _question(now: Moment) -> Select[Any]:
 def _rows(session: Session, question: Select[Any]) -> tuple[AreaRow, ...]:
     """Read the chosen areas; boundaries are converted for these only, after the limit."""
     chosen = question.subquery()
-    boundary = func.ST_AsGeoJSON(func.ST_Transform(Area.boundary, WGS84.epsg), _DECIMALS)
+    boundary = func.ST_AsGeoJSON(func.ST_Transform(Area.boundary, WGS84.epsg), DECIMALS)
     return tuple(
         AreaRow(
             layer=layer,
@@ -260,7 +263,7 @@ def begin(valid_from: InstrumentedAttribute[datetime]) -> ColumnElement[datetime
     return case((valid_from >= _EARLIEST, valid_from))
 
 
-def _storage_box(session: Session, now: Moment, bbox: Bounds) -> tuple[BaseGeometry | None, int]:
+def storage_box(session: Session, now: Moment, bbox: Bounds) -> tuple[BaseGeometry | None, int]:
     """Bring a box into the storage CRS, so that the index on stored pieces can be asked.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A file of components becomes a draft change set: what stands where, and whose it is.
+"""Components: what stands where, and whose it is; from a file to a draft change set, or by page.
 
 Every fault is told with its row. Nothing ends because a file does not mention it.
 """
@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 import shapely
-from sqlalchemy import select
+from geoalchemy2.shape import from_shape
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from gridsvc.crs import Crs, convert, parse_crs, to_wgs84
+from gridsvc.crs import WGS84, Bounds, Crs, convert, parse_crs, to_wgs84
 from gridsvc.db import run_sql, sql
 from gridsvc.errors import CrsNotAccepted, ImportRefused, RowsRefused
 from gridsvc.grids import csv_text
+from gridsvc.grids.areas import DECIMALS, Moment, Page, begin, in_force, storage_box
 from gridsvc.grids.boundary_files import read_boundaries
-from gridsvc.grids.models import ChangeSet, Party, PartyEdit
+from gridsvc.grids.models import ChangeSet, Component, Party, PartyEdit
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import CategoryKind
 from gridsvc.grids.validation import Finding, check
@@ -181,6 +183,75 @@ def import_components(
     report.components.update({row.change: row.number for row in counted})
     report.findings = check(session, scheme, change_set=change_set)
     return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentRow:
+    """One component at an instant.
+
+    Attributes:
+        code: Its own.
+        category: Code of its category.
+        owner: Code of the party that it belongs to.
+        valid_from: Since when it holds; None for always.
+        valid_to: When it ends, exclusive; None for open.
+        geometry: GeoJSON text of a Point, EPSG:4326.
+    """
+
+    code: str
+    category: str
+    owner: str
+    valid_from: datetime | None
+    valid_to: datetime | None
+    geometry: str
+
+
+def list_components(  # noqa: PLR0913  each narrows the list
+    session: Session,
+    *,
+    now: Moment,
+    limit: int,
+    category: str | None = None,
+    bbox: Bounds | None = None,
+    after: str | None = None,
+) -> Page[ComponentRow]:
+    """Give a page of components by code.
+
+    Args:
+        session: Any.
+        now: The moment asked.
+        limit: The most rows of a page.
+        category: Only of categories whose code begins so.
+        bbox: West, south, east, north, EPSG:4326, its edge included. None for all.
+        after: `Page.after` of the page before.
+    """
+    question = (
+        select(
+            Component.code,
+            Component.category,
+            Component.owner,
+            begin(Component.valid_from),
+            Component.valid_to,
+            func.ST_AsGeoJSON(func.ST_Transform(Component.point, WGS84.epsg), DECIMALS),
+        )
+        .where(*in_force(Component, now))
+        .order_by(Component.code)
+        .limit(limit + 1)
+    )
+    if category is not None:
+        question = question.where(Component.category.startswith(category, autoescape=True))
+    if bbox is not None:
+        box, srid = storage_box(session, now, bbox)
+        if box is None:
+            return Page((), None)
+        question = question.where(func.ST_Intersects(Component.point, from_shape(box, srid=srid)))
+    if after is not None:
+        question = question.where(Component.code > after)
+    names = ComponentRow.__dataclass_fields__
+    rows = tuple(
+        ComponentRow(**dict(zip(names, row, strict=True))) for row in session.execute(question)
+    )
+    return Page(rows[:limit], rows[limit - 1].code if len(rows) > limit else None)
 
 
 def _read_csv(path: Path, crs: Crs, columns: ComponentColumns) -> ComponentFile:

@@ -18,7 +18,13 @@ from gridsvc.grids.scheme_store import load_scheme
 from tests import small_city
 from tests.browser.conftest import Open, Serve, wait_until
 from tests.db_fixtures import MakeDatabase
-from tests.factories import make_scheme, new_change_set, propose_absence, propose_holder
+from tests.factories import (
+    make_scheme,
+    new_change_set,
+    propose_absence,
+    propose_holder,
+    register,
+)
 from tests.small_city import OPEN_STREET, OUTSIDE, SHOPS, YARD
 
 PAGE = "/maps/responsible"
@@ -250,6 +256,62 @@ def test_the_page_says_from_which_neighbour_a_pair_comes(
     )
     expect(page.locator(".duties .stand-in")).to_have_text(stood_in)
     expect(page.locator(".duties .reason").nth(1)).to_have_text(reason)
+
+
+@pytest.fixture(scope="module")
+def furnished(make_database: MakeDatabase, serve: Serve) -> str:
+    """The address of the app over the small city, with a cover of P2 in its yard."""
+    url = make_database()
+    engine = create_engine(url)
+    with Session(engine) as session, session.begin():
+        small_city.found(session)
+        tier = '[[tier]]\ncode = "ownership_unclear"\ntitle = { zh = "不清" }\n'
+        tier += 'duty = "management"\nlayer = "street"\n'
+        load_scheme(session, make_scheme(extra=tier + "[[component]]\nwithin_m = 15\n"))
+        register(session, {"code": "W1", "owner": "P2", "east_m": 203.2, "north_m": 200})
+    engine.dispose()
+    return serve(url)
+
+
+@pytest.mark.parametrize(
+    ("language", "category", "role", "reason", "near"),
+    [
+        (
+            "en-GB",
+            "C0101",
+            "Owner of the component",
+            "owner of the nearest Water manhole cover, 3.2 m away",
+            "W1 3.2\u00a0m away, of 李**",
+        ),
+        (
+            "zh-CN",
+            "C0101",
+            "部件权属单位",
+            "距离最近的上水井盖（3.2\u00a0米）的权属单位",
+            "W1 相距 3.2\u00a0米，权属单位 李**",
+        ),
+        (
+            "zh-CN",
+            "C0102",
+            "院长",
+            "权属不清：15\u00a0米内没有登记的污水井盖",
+            "权属不清：附近没有登记的部件",
+        ),
+    ],
+)
+def test_the_page_says_whose_a_component_is(  # noqa: PLR0917  what is read
+    furnished: str,
+    open_page: Open,
+    language: str,
+    category: str,
+    role: str,
+    reason: str,
+    near: str,
+) -> None:
+    page = open_page(link(furnished, YARD, category=category), language=language)
+    expect(page.locator(".responsible .role")).to_have_text(role)
+    expect(page.locator(".responsible .reason")).to_have_text(reason)
+    expect(page.locator(".components p")).to_have_text(near)
 
 
 def test_possible_neighbours_carry_their_share(town: str, open_page: Open) -> None:

@@ -643,6 +643,54 @@ def test_absences_of_nobody_known_are_told_by_line(cli: Cli, town: str, tmp_path
     assert state(town) == before
 
 
+# Components
+
+
+COMPONENTS = """
+[[tier]]
+code = "ownership_unclear"
+title = { zh = "权属不清" }
+duty = "management"
+layer = "street"
+
+[[component]]
+category = "C01"
+within_m = 15
+apart_m = 3
+"""
+
+
+def test_components_are_imported_and_locate_tells_whose_it_is(
+    cli: Cli, town: str, tmp_path: Path
+) -> None:
+    toml = tmp_path / "components.toml"
+    scheme = small_city.SCHEME.replace(
+        "../categories", str(small_city.SCHEMES.parent / "categories")
+    )
+    toml.write_text(scheme + COMPONENTS)
+    assert cli("scheme", "load", toml).exit_code == 0
+    lon, lat = _lonlat(500, 500)
+    file = tmp_path / "covers.csv"
+    file.write_text(f"no,kind,unit,x,y\nW1,C0101,B1,{lon},{lat}\n")
+    columns = ("--code", "no", "--category", "kind", "--owner", "unit", "--lon", "x", "--lat", "y")
+    before = state(town)
+    dry = cli("components", "import", file, *columns)
+    assert dry.exit_code == 0, dry.output
+    assert "Dry run" in dry.stdout
+    assert state(town) == before
+    told = json.loads(cli("components", "import", file, *columns, "--publish", "--json").stdout)
+    assert told["outcome"] == "published"
+    assert told["components"] == {"added": 1, "changed": 0, "unchanged": 0}
+    shown = " ".join(cli("locate", lon, lat, "--category", "C0101").stdout.split())
+    assert "component W1: 0.0 m away, 甲街道办事处 010****5678 B1" in shown
+    shown = " ".join(cli("locate", *_lonlat(600, 500), "--category", "C0101").stdout.split())
+    assert "no component is near" in shown
+    file.write_text(f"no,kind,unit,x,y\nW1,C0101,B1,{lon},{lat}\nW2,C0101,B7,{lon},{lat}\n")
+    result = cli("components", "import", file, *columns, "--publish")
+    assert result.exit_code == 1
+    assert "row 3: no party has the code 'B7'" in " ".join(result.stderr.split())
+
+
 # Locate
 
 

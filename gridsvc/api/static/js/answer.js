@@ -20,12 +20,18 @@ export class City {
   }
 
   role(code) {
+    if (code === "component_owner") return t("componentOwner");
     return title(this.roles.get(code)) || code;
   }
 
   category(code) {
     const found = this.categories.find((c) => c.code === code);
     return found ? `${title(found.title)} (${code})` : code;
+  }
+
+  /** The title of a category that the API calls by its English name. */
+  categoryNamed(name) {
+    return title(this.categories.find((c) => c.title?.en === name)?.title) || name;
   }
 
   /** "Courtyard 平安里" for sentences; in Chinese “平安里”（院落）. */
@@ -50,6 +56,12 @@ export class City {
         (_, why) => `；主办${t(why === "absent" ? "absent" : "off_shift")}，由协办顶岗`)
       .replace(/; the lead is (absent|off shift), the pair of (.+?) stands in(?=;|$)/,
         (_, why, area) => `；主办${t(why === "absent" ? "absent" : "off_shift")}，由${named(area)}的人员顶岗`)
+      .replace(/^owner of the nearest (.+), ([\d.]+) m away/,
+        (_, name, m) => `距离最近的${this.categoryNamed(name)}（${metres(Number(m))}）的权属单位`)
+      .replace(/^ownership unclear: the nearest ones belong to several owners/, () => t("unclearSeveral"))
+      .replace(/^ownership unclear: no (.+?) within ([\d.]+) m(?=;|$)/,
+        (_, name, m) => `权属不清：${metres(Number(m))}内没有登记的${this.categoryNamed(name)}`)
+      .replace(/; (\S+) covers the point/, (_, l) => `；此点位于${this.layer(l)}内`)
       .replace(/; nobody holds (\w+) at (.+)$/, (_, d, list) => `；${named(list)}没有${duties[d] ?? d}`);
   }
 }
@@ -79,7 +91,7 @@ function holder(city, held, { main = false } = {}) {
     h("p", { class: "who" },
       h("strong", { class: "name" }, party.name), " ",
       h("span", { class: "role" }, city.role(role)), " ", phone(party)),
-    h("p", { class: "place" }, areaLine(city, area)),
+    area ? h("p", { class: "place" }, areaLine(city, area)) : null,
     standIn ? h("p", { class: "stand-in" }, standsIn(city, standIn)) : null,
     reason ? h("p", { class: "reason" }, city.reason(reason)) : null);
 }
@@ -112,6 +124,16 @@ function escalation(city, steps) {
       " ", h("span", { class: "within" }, t("within", duration(step.within)))),
     step.area ? h("p", { class: "place" }, areaLine(city, step.area)) : null,
     step.stand_in ? h("p", { class: "stand-in" }, standsIn(city, step.stand_in)) : null))));
+}
+
+function components({ component, candidates, tier }) {
+  if (!component && !tier) return null;
+  const line = (c) => [h("span", { class: "code" }, c.code), " ",
+    t("componentAway", metres(c.distance_m), c.owner.name)];
+  return section("components", t("nearComponents"),
+    component ? h("p", {}, line(component)) : null,
+    tier ? h("p", { class: "warning" }, t(candidates.length ? "unclearSeveral" : "unclearNone")) : null,
+    candidates.length ? h("ul", {}, candidates.map((c) => h("li", {}, line(c)))) : null);
 }
 
 function edge(city, { distance_m: distance, of, across }, isAmbiguous) {
@@ -176,6 +198,7 @@ export function showAnswer(city, answer) {
       duty(city, t("management"), answer.management),
       enforcement(city, answer.enforcement),
       duty(city, t("supervisor"), answer.supervisor)),
+    components(answer),
     edge(city, answer.edge, answer.ambiguous),
     alternatives(city, answer),
     answer.escalation.length ? escalation(city, answer.escalation) : null,

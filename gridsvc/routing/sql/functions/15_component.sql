@@ -1,7 +1,8 @@
 -- Whose a component is: that of the nearest registered one of its class, where there is no doubt.
 
 -- The registered components of a class within reach of a point, the nearest first, of two as near
--- (to the millimetre) the lowest code. Leans on component_place_idx.
+-- (to the millimetre) the lowest code. Leans on component_place_idx. Distances are compared to the
+-- millimetre, as they are told: what is told as 15 m lies within 15 m, whatever its last bits.
 --   point     in the storage CRS
 --   category  class code
 --   within_m  metres, the distance itself included
@@ -12,7 +13,8 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 3 AS $$
     SELECT c.code, c.owner, round(ST_Distance(c.point, components_near.point)::numeric, 3)::float8
     FROM gridsvc.component AS c
     WHERE c.category = components_near.category
-      AND ST_DWithin(c.point, components_near.point, within_m)
+      AND ST_DWithin(c.point, components_near.point, within_m + 0.001)
+      AND round(ST_Distance(c.point, components_near.point)::numeric, 3) <= within_m::numeric
       AND c.rev_from <= revision AND (c.rev_to IS NULL OR revision < c.rev_to)
       AND c.valid_from <= at AND (c.valid_to IS NULL OR at < c.valid_to)
     ORDER BY 3, c.code COLLATE "C"
@@ -54,9 +56,9 @@ BEGIN
     near := coalesce(near, '[]');
     owner := near -> 0 ->> 'owner';
     IF EXISTS (
-        SELECT FROM jsonb_to_recordset(near) AS n (owner text, distance_m double precision)
+        SELECT FROM jsonb_to_recordset(near) AS n (owner text, distance_m numeric)
         WHERE n.owner <> component_decision.owner
-          AND n.distance_m < (near -> 0 ->> 'distance_m')::float8 + rule.apart_m
+          AND n.distance_m < (near -> 0 ->> 'distance_m')::numeric + rule.apart_m::numeric
     ) THEN
         owner := NULL;
     END IF;
@@ -108,7 +110,7 @@ BEGIN
                 'role', 'component_owner',
                 'area', by_ladder -> 'area',
                 'reason', format('owner of the nearest %s, %s m away',
-                                 called, d.near -> 0 ->> 'distance_m'),
+                                 called, round((d.near -> 0 ->> 'distance_m')::numeric, 1)),
                 'stand_in', NULL),
             'component', jsonb_build_object(
                 'code', d.near -> 0 ->> 'code', 'category', category,

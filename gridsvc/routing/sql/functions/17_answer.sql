@@ -106,7 +106,8 @@ BEGIN
     END IF;
     SELECT * INTO e FROM gridsvc.edge(point, deciding, revision, at);
 
-    IF accuracy_m > 0 THEN
+    -- Whose a component is does not follow from areas: they give no alternatives then.
+    IF accuracy_m > 0 AND component IS NULL THEN
         FOR alt IN SELECT * FROM gridsvc.alternatives(
             point, accuracy_m, category, revision, at, minute, scheme.id)
             ORDER BY probability DESC
@@ -144,7 +145,9 @@ BEGIN
             'of', gridsvc.area_json(deciding),
             'across', gridsvc.area_json(e.across)),
         'ambiguous', jsonb_array_length(others) > 0
-                     OR (e.distance_m <= 0.001 AND (e.across).code IS NOT NULL),
+                     OR coalesce(jsonb_array_length(component -> 'candidates') > 0, false)
+                     OR (e.distance_m <= 0.001 AND (e.across).code IS NOT NULL
+                         AND component -> 'component' ->> 'code' IS NULL),
         'probability', round(own::numeric, 4),
         'alternatives', others,
         'component', component -> 'component',
