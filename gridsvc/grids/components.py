@@ -255,19 +255,11 @@ def list_components(  # noqa: PLR0913  each narrows the list
 
 
 def _read_csv(path: Path, crs: Crs, columns: ComponentColumns) -> ComponentFile:
-    try:
-        rows = list(csv_text.rows(csv_text.decode(path.read_bytes())))
-    except OSError as error:
-        raise ImportRefused(
-            str(path), f"it cannot be read ({error.strerror})", remedy="Name a file that exists"
-        ) from error
-    except ValueError as error:
-        raise ImportRefused(
-            path.name, str(error), remedy="Save it as CSV UTF-8 or as GB18030"
-        ) from error
-    names = (columns.code, columns.category, columns.owner, columns.lon, columns.lat)
-    names = tuple(name.lower() for name in names)  # type: ignore[assignment]
-    _require_columns(path, names, list(rows[0][1]) if rows else [])
+    names = [
+        name.lower()
+        for name in (columns.code, columns.category, columns.owner, columns.lon, columns.lat)
+    ]
+    rows = csv_text.read(path, names)
     code, category, owner, lon, lat = ([cells[name] for _, cells in rows] for name in names)
     x, y = (np.array([_number(text) for text in part], np.float64) for part in (lon, lat))
     return ComponentFile(path.name, crs, [line for line, _ in rows], code, category, owner, x, y)

@@ -3,7 +3,10 @@
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from gridsvc.errors import ImportRefused
 
 DELIMITERS = ",;\t"
 
@@ -56,6 +59,42 @@ def _is_rare(char: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def read(
+    path: Path, columns: Iterable[str], optional: Collection[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
+    """Read a file's rows that are not blank, each with its line number.
+
+    Args:
+        path: In one of the encodings of `decode`.
+        columns: Names it may have, in small letters.
+        optional: Those of them that it may lack.
+
+    Raises:
+        ImportRefused: no such file, not its encoding, empty, or a column is missing.
+    """
+    columns = tuple(columns)
+    try:
+        found = list(rows(decode(path.read_bytes())))
+    except OSError as error:
+        raise ImportRefused(
+            str(path), f"it cannot be read ({error.strerror})", remedy="Name a file that exists"
+        ) from error
+    except ValueError as error:
+        raise ImportRefused(
+            path.name, str(error), remedy="Save it as CSV UTF-8 or as GB18030"
+        ) from error
+    if not found:
+        raise ImportRefused(path.name, "it has no rows", remedy="Give a header and rows below it")
+    header = found[0][1]
+    if missing := [name for name in columns if name not in header and name not in optional]:
+        raise ImportRefused(
+            path.name,
+            f"it has no column {', '.join(missing)}",
+            remedy=f"Give the columns {', '.join(columns)}",
+        )
+    return found
 
 
 def rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:

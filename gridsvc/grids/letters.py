@@ -58,23 +58,7 @@ def read_letters(session: Session, path: Path, scheme: Scheme) -> list[Letter]:
         raise ImportRefused(
             path.name, "the scheme has no [zones]", remedy="Name their layer and grades there"
         )
-    try:
-        rows = list(csv_text.rows(csv_text.decode(path.read_bytes())))
-    except OSError as error:
-        raise ImportRefused(
-            str(path), f"it cannot be read ({error.strerror})", remedy="Name a file that exists"
-        ) from error
-    except ValueError as error:
-        raise ImportRefused(
-            path.name, str(error), remedy="Save it as CSV UTF-8 or as GB18030"
-        ) from error
-    header = rows[0][1] if rows else {}
-    if missing := [name for name in COLUMNS if name not in header and name not in _OPTIONAL]:
-        raise ImportRefused(
-            path.name,
-            f"it has no column {', '.join(missing)}",
-            remedy=f"Give the columns {', '.join(COLUMNS)}",
-        )
+    rows = csv_text.read(path, COLUMNS, _OPTIONAL)
     parties = set(session.scalars(select(Party.code)))
     zones = set(session.scalars(select(Area.code).where(Area.layer == scheme.zones.layer)))
     letters, faults = [], []

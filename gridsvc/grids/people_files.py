@@ -2,14 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from gridsvc.errors import ImportRefused, RowsRefused, WeekHoursError
+from gridsvc.errors import RowsRefused, WeekHoursError
 from gridsvc.grids import csv_text
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import Duty
@@ -110,7 +110,7 @@ def read_people(path: Path, scheme: Scheme) -> PeopleFile:
         ImportRefused: no such file, not its encoding, or a column is missing.
         RowsRefused: all faults of its rows, each with its line.
     """
-    rows = _rows(path, COLUMNS, OPTIONAL)
+    rows = csv_text.read(path, COLUMNS, OPTIONAL)
     reader = _Reader(scheme)
     for line, cells in rows:
         reader.read(line, cells)
@@ -132,7 +132,7 @@ def read_absences(path: Path, scheme: Scheme) -> AbsenceFile:
     """
     absences: dict[tuple[str, datetime], AbsenceRow] = {}
     faults = []
-    for line, cells in _rows(path, ABSENCE_COLUMNS, ABSENCE_OPTIONAL):
+    for line, cells in csv_text.read(path, ABSENCE_COLUMNS, ABSENCE_OPTIONAL):
         try:
             row = _absence(line, cells, scheme.zone)
         except _Fault as error:
@@ -147,31 +147,6 @@ def read_absences(path: Path, scheme: Scheme) -> AbsenceFile:
     if faults:
         raise RowsRefused(path.name, faults=tuple(faults))
     return AbsenceFile(path.name, tuple(absences.values()))
-
-
-def _rows(
-    path: Path, columns: Mapping[str, str], optional: Collection[str]
-) -> list[tuple[int, dict[str, str]]]:
-    try:
-        rows = list(csv_text.rows(csv_text.decode(path.read_bytes())))
-    except OSError as error:
-        raise ImportRefused(
-            str(path), f"it cannot be read ({error.strerror})", remedy="Name a file that exists"
-        ) from error
-    except ValueError as error:
-        raise ImportRefused(
-            path.name, str(error), remedy="Save it as CSV UTF-8 or as GB18030"
-        ) from error
-    if not rows:
-        raise ImportRefused(path.name, "it has no rows", remedy="Give a header and rows below it")
-    header = rows[0][1]
-    if missing := [name for name in columns if name not in header and name not in optional]:
-        raise ImportRefused(
-            path.name,
-            f"it has no column {', '.join(missing)}",
-            remedy=f"Give the columns {', '.join(columns)}",
-        )
-    return rows
 
 
 class _Fault(ValueError):

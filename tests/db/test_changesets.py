@@ -28,6 +28,7 @@ from gridsvc.grids.changesets import (
 )
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.grids.validation import check
+from tests import small_city
 from tests.db_fixtures import MakeDatabase
 from tests.factories import (
     appoint,
@@ -264,7 +265,7 @@ code = "shop_front"
 title = { zh = "门前", en = "Shop front" }
 kind = "overlay"
 """
-WITHOUT_SHOPS = ((SHOP_FRONT, ""), ('"shop_front", ', ""))
+WITHOUT_SHOPS = ((small_city.ZONES, ""), (SHOP_FRONT, ""), ('"shop_front", ', ""))
 
 
 def test_a_layer_with_areas_cannot_be_dropped_until_they_are_closed(town: Session) -> None:
