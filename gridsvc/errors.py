@@ -33,6 +33,7 @@
     ├── CaseMovedOn
     ├── ActRefused
     ├── IndicatorsRefused
+    ├── NoZones
     ├── TableError
     └── QuestionError
         ├── NothingPublished
@@ -344,6 +345,16 @@ class RowsRefused(ImportRefused):
         shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if faults[5:] else "")
         super().__init__(source, shown, remedy="Mend these rows; nothing was changed")
         self.faults = faults
+
+
+class NoZones(GridsvcError):
+    """The scheme names no layer of shop-front zones."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The scheme has no [zones]",
+            remedy="Name their layer and grades there, and load the scheme again",
+        )
 
 
 class IndicatorsRefused(GridsvcError):

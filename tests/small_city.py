@@ -28,6 +28,23 @@ SRID = 4547
 SCHEMES = Path(__file__).resolve().parents[1] / "data" / "schemes"
 FOUNDED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
+ZONES = """
+[zones]
+layer = "shop_front"
+window_days = 100
+
+[[zones.grade]]
+code = "A"
+title = { zh = "优", en = "good" }
+at_most = 1
+inspect_every_days = 30
+
+[[zones.grade]]
+code = "B"
+title = { zh = "差", en = "poor" }
+inspect_every_days = 7
+"""
+
 SCHEME = """
 code = "small"
 title = { zh = "小城", en = "Small town" }
@@ -99,6 +116,7 @@ within = "P1D"
 [people]
 findings = { vacancy = "report" }
 """
+SCHEME += ZONES
 
 AREAS = (
     ("district", "D1", "小区", (0, 0, 2000, 1000)),

@@ -21,6 +21,7 @@ from gridsvc.api import (
     problems,
     reports,
     responsible,
+    zones,
 )
 from gridsvc.api.climbing import climbing
 from gridsvc.api.requests import Requests
@@ -89,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app, {open311.PREFIX: open311.tell_problem})
     docs.install(app)
     for module in (
-        *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
+        *(health, responsible, reports, cases, credit, open311, indicators, areas, people, zones),
         *(components, maps),
     ):
         app.include_router(module.router)

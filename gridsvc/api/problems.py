@@ -141,6 +141,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     ),
     errors.CaseMovedOn: Kind(HTTPStatus.CONFLICT, "case-moved-on", "The case has moved on"),
     errors.ActRefused: Kind(_BAD, "act-refused", "The act lacks something"),
+    errors.NoZones: Kind(HTTPStatus.NOT_FOUND, "no-zones", "The scheme has no zones"),
     errors.IndicatorsRefused: Kind(_BAD, "indicators-refused", "The figures cannot be asked so"),
     errors.KeyRefused: Kind(HTTPStatus.UNAUTHORIZED, "key-refused", "An API key is needed"),
     errors.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The key does not allow it"),

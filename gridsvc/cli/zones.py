@@ -1,5 +1,7 @@
-"""`zones draft`: strips before shop fronts, as a proposal for a planner to correct."""
+"""`zones`: strips before shop fronts as a proposal, signed letters, and grades by record."""
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +10,8 @@ import numpy as np
 import typer
 
 from gridsvc.cli import findings, proposals
-from gridsvc.cli.commands import FAILED, Json, example
-from gridsvc.cli.console import emit, say
+from gridsvc.cli.commands import FAILED, Json, example, instant, parse_time
+from gridsvc.cli.console import console, emit, say, table
 from gridsvc.cli.database import open_session
 from gridsvc.cli.proposals import ChangeSetName, Proposal
 from gridsvc.crs import convert_geometries, parse_crs
@@ -18,7 +20,10 @@ from gridsvc.grids.boundary_files import BoundaryFile, read_boundaries
 from gridsvc.grids.changesets import open_change_set
 from gridsvc.grids.frontage import Geometries, draft_strips
 from gridsvc.grids.importing import ImportOptions, import_areas
+from gridsvc.grids.letters import COLUMNS as LETTER_COLUMNS
+from gridsvc.grids.letters import read_letters, store_letters
 from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.reports.zones import Zone, list_zones
 
 app = typer.Typer(help="Shop-front zones.", no_args_is_help=True)
 
@@ -122,3 +127,82 @@ def draft(  # noqa: PLR0913 -- the options of the command
         proposal.tell(report, end, revision)
     if report.stopped:
         raise typer.Exit(FAILED)
+
+
+@app.command(
+    epilog="\n\n".join(
+        (
+            "Columns:",
+            *(f"{name}: {meaning}" for name, meaning in LETTER_COLUMNS.items()),
+            "",
+            example("gridsvc zones letters letters.csv --store"),
+        )
+    )
+)
+def letters(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="UTF-8 or GB18030."),
+    ],
+    *,
+    store: Annotated[bool, typer.Option("--store", help="Store them; else only read.")] = False,
+    json: Json = False,
+) -> None:
+    """Read signed duty letters from a flat table; its columns are listed below.
+
+    Without --store this is a dry run. A letter is never changed: a later one of the same zone takes
+    over when it begins. What is stored already is left as it is.
+    """
+    with open_session() as session:
+        scheme = current_scheme(session)
+        read = read_letters(session, file, scheme)
+        assert scheme.zones is not None  # noqa: S101 -- reading refuses a scheme without
+        added = store_letters(session, read, layer=scheme.zones.layer)
+        if store:
+            session.commit()
+        else:
+            session.rollback()
+    if json:
+        emit({"letters": len(read), "added": added, "stored": store})
+        return
+    say(f"Letters read: {len(read):,}; new: {added:,}.")
+    if not store:
+        say("Nothing was changed. Store them with --store.")
+
+
+@app.command(epilog=example("gridsvc zones grades --at 2026-11-01"))
+def grades(
+    *,
+    at: Annotated[
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="T", help="As of this time; now if left out."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Grade every zone by its record, and tell how often it is visited."""
+    with open_session() as session:
+        asked_at = instant(at, current_scheme(session).zone) or datetime.now(UTC)
+        zones: list[Zone] = []
+        after = None
+        while True:
+            page = list_zones(session, at=asked_at, limit=1000, after=after)
+            zones += page.rows
+            after = page.after
+            if after is None:
+                break
+    if json:
+        emit([asdict(zone) for zone in zones])
+        return
+    grid = table("zone", "name", "unit", "group", "substantiated", "grade", "visited every")
+    for zone in zones:
+        letter = zone.letter
+        grid.add_row(
+            zone.code,
+            zone.name or "—",
+            letter.unit_name if letter else "no letter",
+            (letter and letter.self_governing_group) or "—",
+            str(zone.substantiated),
+            zone.grade,
+            f"{zone.inspect_every_days} days",
+        )
+    console().print(grid)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -392,6 +393,34 @@ class ComponentEdit(Base):
     point: Mapped[WKBElement | None] = mapped_column(Geometry("POINT", spatial_index=False))
     valid_from: Mapped[datetime | None] = mapped_column(Instant)
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class DutyLetter(Base):
+    """What a unit signed for a shop-front zone; only added to, the latest in force counts."""
+
+    __tablename__ = "duty_letter"
+    __table_args__ = (
+        CheckConstraint("valid_from < valid_to", name="period"),
+        CheckConstraint("octet_length(document_sha256) = 32", name="sha256"),
+        UniqueConstraint("layer", "area_code", "document_sha256", "valid_from"),
+        Index("duty_letter_zone_idx", "layer", "area_code", "valid_from"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"))
+    area_code: Mapped[str] = mapped_column(Text)
+    unit: Mapped[str] = mapped_column(ForeignKey("party.code"), comment="who answers for it")
+    signatory: Mapped[str | None] = mapped_column(
+        ForeignKey("party.code"), comment="the person who signed for the unit"
+    )
+    signed_at: Mapped[datetime] = mapped_column(Instant)
+    valid_from: Mapped[datetime] = mapped_column(Instant)
+    valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    document_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    self_governing_group: Mapped[str | None] = mapped_column(
+        Text, comment="code of the group along the street"
+    )
+    stored_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
 class AreaEdit(Base):

@@ -285,8 +285,8 @@ def _not_scientific(column: str, value: str) -> None:
 
 
 def _period(cells: dict[str, str], zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
-    valid_from = _instant("valid_from", cells.get("valid_from", ""), zone)
-    valid_to = _instant("valid_to", cells.get("valid_to", ""), zone)
+    valid_from = read_instant("valid_from", cells.get("valid_from", ""), zone)
+    valid_to = read_instant("valid_to", cells.get("valid_to", ""), zone)
     if valid_from and valid_to and valid_to <= valid_from:
         raise _Fault(f"valid_to {cells['valid_to']} is not after valid_from")
     return valid_from, valid_to
@@ -298,7 +298,12 @@ _DATE = re.compile(
 )
 
 
-def _instant(column: str, value: str, zone: ZoneInfo) -> datetime | None:
+def read_instant(column: str, value: str, zone: ZoneInfo) -> datetime | None:
+    """Read a cell's date or time, local without an offset; None where it is empty.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not value:
         return None
     found = _DATE.fullmatch(unicodedata.normalize("NFKC", value))

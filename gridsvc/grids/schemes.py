@@ -66,6 +66,7 @@ from gridsvc.grids.weekhours import (
     merge_week_hours,
     parse_week_hours,
 )
+from gridsvc.grids.zone_rules import ZoneRules
 
 
 class Layer(SchemeTable):
@@ -267,6 +268,8 @@ class Scheme(SchemeTable):
     components: Annotated[tuple[ComponentRule, ...], Field(alias="component")] = ()
     """Without a rule for a category its components go by the ladder."""
     tiers: Annotated[tuple[Tier, ...], Field(alias="tier")] = ()
+    zones: ZoneRules | None = None
+    """None: no layer is one of shop-front zones."""
     stand_ins: Annotated[tuple[StandIn, ...], Field(alias="stand_in")] = ()
 
     @staticmethod
@@ -499,6 +502,10 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         )
     for fault in stand_in_faults(_tables(document, "stand_in")):
         yield _Fault(*fault)
+    zones = document.get("zones")
+    zone_layer = zones.get("layer") if isinstance(zones, Mapping) else None
+    if isinstance(zone_layer, str) and zone_layer not in known:
+        yield _unknown_layer(("zones", "layer"), zone_layer, filter(None, known))
     yield from _class_faults(document, [str(code) for code in known if code])
     yield from _place_faults(document)
     for fault in case_rule_faults(

@@ -110,6 +110,7 @@ def test_the_contract_is_served(app: FastAPI) -> None:
         ("POST", "/v1/credit"),
         ("GET", "/v1/records"),
         ("GET", "/v1/components"),
+        ("GET", "/v1/zones"),
         ("GET", "/v1/indicators"),
         ("GET", "/v1/indicators/escalation"),
         ("GET", "/indicators"),

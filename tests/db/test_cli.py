@@ -153,7 +153,14 @@ def test_contract_names_are_there() -> None:
         *("key create", "key list", "key revoke"),
         *("reports import", "reports reroute"),
         *("cases list", "cases show", "cases climb"),
-        *("indicators", "records", "components import", "zones draft"),
+        *(
+            "indicators",
+            "records",
+            "components import",
+            "zones draft",
+            "zones letters",
+            "zones grades",
+        ),
     }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from gridsvc.crs import to_wgs84
 from gridsvc.reports.credit import credit_of
+from gridsvc.reports.zones import list_zones
 from tests.scenarios.conftest import Open
 from tests.scenarios.desk import REPORTER, STORAGE, Desk, inside
 from tests.scenarios.loading import without
@@ -82,6 +83,22 @@ def test_many_reporters_of_one_problem_are_shown_and_joined_by_hand(desk: Desk) 
     assert first.case
     (likely,) = second.duplicates
     assert (likely.case_id, likely.distance_m) == (first.case.id, 0)
+
+
+def test_a_repeat_offender_s_zone_gets_more_frequent_rounds(desk: Desk) -> None:
+    def rounds() -> dict[str, int]:
+        """The days between two visits, where it is not the usual month."""
+        zones = list_zones(desk.session, at=datetime.now(UTC), limit=5000).rows
+        return {z.code: z.inspect_every_days for z in zones if z.inspect_every_days != 30}
+
+    assert rounds() == {}
+    for expected in (14, 14, 3):
+        case = desk.report(inside("shopfront", SHOP), STALLS).case
+        assert case
+        desk.close(case.id)
+        assert rounds() == {SHOP: expected}
+    desk.put_in_force(without("cangzhou", ("at_most = 2", "at_most = 3")))
+    assert rounds() == {SHOP: 14}
 
 
 def test_a_reporter_is_credited_by_the_scheme(desk: Desk) -> None:

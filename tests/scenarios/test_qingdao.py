@@ -1,9 +1,14 @@
 """Qingdao's way: three chiefs and a station, specialists, shops that answer for their fronts."""
 
-from datetime import timedelta
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from gridsvc.grids.letters import read_letters, store_letters
+from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.reports.zones import Zone, list_zones
 from tests.scenarios.conftest import Open
 from tests.scenarios.desk import Desk, areas, free_of, inside
 from tests.scenarios.loading import without
@@ -108,3 +113,37 @@ def test_what_the_chief_lets_lie_climbs_to_area_and_station(desk: Desk) -> None:
     by_layer = {key: row.now.counts["filed"] for key, row in desk.figures("layer").items()}
     assert by_layer["courtyard"] == 1
     assert desk.figures()[""].now.counts["escalated"] == 1
+
+
+def test_a_zone_has_a_signed_letter_a_group_and_a_grade(desk: Desk, tmp_path: Path) -> None:
+    code = str(areas("shopfront").index[0])
+    here = inside("shopfront", code)
+    told = desk.ask(here, category="0101")
+    unit = told["responsible"]["party"]["code"]
+    signatory = told["management"]["party"]["code"]
+    signed = hashlib.sha256(b"We keep the front clean, orderly and green.").hexdigest()
+    file = tmp_path / "letters.csv"
+    file.write_text(
+        "area_code,unit,signatory,signed_at,document_sha256,self_governing_group\n"
+        f"{code},{unit},{signatory},2026-03-01,{signed},G-07\n"
+    )
+    scheme = current_scheme(desk.session)
+    store_letters(desk.session, read_letters(desk.session, file, scheme), layer="shopfront")
+
+    def zone() -> Zone:
+        zones = list_zones(desk.session, at=datetime.now(UTC), limit=5000).rows
+        (found,) = (one for one in zones if one.code == code)
+        return found
+
+    letter = zone().letter
+    assert letter
+    assert (letter.unit, letter.signatory) == (unit, signatory)
+    assert (letter.document_sha256, letter.self_governing_group) == (signed, "G-07")
+    assert zone().grade == "A"
+    for _ in range(3):
+        case = desk.report(here, "0101").case
+        assert case
+        desk.close(case.id)
+    assert (zone().grade, zone().substantiated, zone().inspect_every_days) == ("C", 3, 3)
+    desk.put_in_force(without("qingdao", ("at_most = 2", "at_most = 5")))
+    assert zone().grade == "B"

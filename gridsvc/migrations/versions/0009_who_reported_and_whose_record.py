@@ -1,13 +1,13 @@
 """Reports are found by their reporter, cases by their areas and their responsible party.
 
-Revision: 0009, after 0006.
+Revision: 0009, after 0007.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
