@@ -73,6 +73,7 @@ done
 cat <<END
 
   who answers here    $url/maps/responsible
+  this month          $url/indicators?month=$(date +%Y-%m)
   the API             $url/docs
   one answer          $url/v1/responsible?lon=116.4612&lat=39.9219
   stop                Ctrl-C; the database stays up until: .venv/bin/gridsvc down

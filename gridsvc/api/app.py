@@ -90,8 +90,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app, {open311.PREFIX: open311.tell_problem})
     docs.install(app)
     for module in (
-        *(health, responsible, reports, cases, credit, open311, indicators, areas, people, zones),
-        *(components, maps),
+        *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
+        *(components, zones, maps),
     ):
         app.include_router(module.router)
     maps.mount_static(app)

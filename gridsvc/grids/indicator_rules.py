@@ -120,3 +120,7 @@ class IndicatorRules(SchemeTable):
         return next(
             (one.code for one in self.classes if one.layer == layer and area in one.areas), None
         )
+
+    def compared(self, layer: str) -> tuple[str, ...]:
+        """Give the areas of a layer that are compared with others."""
+        return tuple(area for one in self.classes if one.layer == layer for area in one.areas)

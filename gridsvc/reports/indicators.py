@@ -217,8 +217,9 @@ def indicators(
         rows = _months(session, rules, period, zone)
     else:
         found = _counted(session, rules, [period, previous, last_year], by, layer)
-        # What only an earlier period had would be a row of zeros.
+        # What only an earlier period had would be a row of zeros; who is compared has a row anyway.
         keys = [""] if by is By.TOTAL else [key for n, key in found if n == 1]
+        keys = list(dict.fromkeys((*keys, *rules.compared(layer)))) if layer else keys
         names = _names(session, scheme, by, layer, keys)
         rows = [
             Row(

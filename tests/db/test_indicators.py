@@ -192,6 +192,13 @@ def test_areas_are_ranked_within_their_class_and_ties_share_a_rank(town: Session
     assert names == {"S1": "甲街道", "S2": "乙街道", "S3": None}
 
 
+def test_an_area_without_cases_is_in_the_table_and_has_no_rank(town: Session) -> None:
+    case(town, "2026-10-03T10:00", "2026-10-05T10:00", street="S2")
+    rows = {row.key: row for row in october(town, By.AREA, "street").rows}
+    assert (rows["S1"].rank, rows["S1"].name, counts(rows["S1"])) == (None, "甲街道", {})
+    assert rows["S2"].rank == 1
+
+
 def test_an_area_whose_rate_cannot_be_worked_out_has_no_rank(town: Session) -> None:
     case(town, "2026-10-03T10:00", street="S1")
     case(town, "2026-10-03T10:00", "2026-10-05T10:00", street="S2")
@@ -302,7 +309,8 @@ def test_levels_and_times_of_the_chain(town: Session) -> None:
 
 def test_csv_has_a_column_for_each_figure_and_harmless_texts(town: Session) -> None:
     case(town, "2026-10-03T10:00", "2026-10-05T10:00", "2026-10-04T10:00", areas={"street": "=1+1"})
-    (row,) = csv.DictReader(io.StringIO(to_csv(october(town, By.AREA, "street"))))
+    rows = csv.DictReader(io.StringIO(to_csv(october(town, By.AREA, "street"))))
+    (row,) = (row for row in rows if row["filed"] == "1")
     assert (row["key"], row["filed"], row["closing_rate"]) == ("'=1+1", "1", "1.0")
     assert (row["previous_filed"], row["previous_closing_rate"]) == ("0", "")
 
