@@ -36,7 +36,7 @@ def import_(  # noqa: PLR0913 -- the options of the command
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="CSV, or points as GeoJSON, GeoPackage …",
+            help="CSV or Parquet, or points as GeoJSON, GeoPackage …",
         ),
     ],
     *,
@@ -44,10 +44,10 @@ def import_(  # noqa: PLR0913 -- the options of the command
     category: Annotated[str, typer.Option(metavar=_COLUMN, help="Column of class codes.")],
     owner: Annotated[str, typer.Option(metavar=_COLUMN, help="Column of owners' party codes.")],
     lon: Annotated[
-        str, typer.Option(metavar=_COLUMN, help="Of a CSV: column of longitudes or eastings.")
+        str, typer.Option(metavar=_COLUMN, help="Of a table: column of longitudes or eastings.")
     ] = "lon",
     lat: Annotated[
-        str, typer.Option(metavar=_COLUMN, help="Of a CSV: column of latitudes or northings.")
+        str, typer.Option(metavar=_COLUMN, help="Of a table: column of latitudes or northings.")
     ] = "lat",
     crs: Annotated[
         str | None,

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import shapely
 from geoalchemy2.shape import from_shape
 from sqlalchemy import func, select
@@ -98,7 +101,7 @@ class ComponentReport:
 def read_components(
     path: Path, scheme: Scheme, columns: ComponentColumns, *, crs: str | None = None
 ) -> ComponentFile:
-    """Read a CSV with coordinates, or points of any format that boundaries come in.
+    """Read a CSV or Parquet with coordinates, or points of any format that boundaries come in.
 
     Args:
         path: Told apart by its ending.
@@ -114,20 +117,18 @@ def read_components(
     default = scheme.input_crs[0]
     if path.suffix.lower() == ".csv":
         read = _read_csv(path, parse_crs(crs or default), columns)
+    elif (frame := _plain_parquet(path)) is not None:
+        read = _read_columns(path, frame, parse_crs(crs or default), columns)
     else:
         file = read_boundaries(path, crs=crs, default_crs=default)
         frame = file.frame
-        wanted = (columns.code, columns.category, columns.owner)
-        _require_columns(path, wanted, list(frame.columns))
         points = frame.geometry.to_numpy()
         is_point = shapely.get_type_id(points) == shapely.GeometryType.POINT
         points = np.where(is_point & ~shapely.is_empty(points), points, None)
-        code, category, owner = (
-            frame[name].astype("string").fillna("").str.strip().tolist() for name in wanted
+        frame = frame.assign(
+            **{columns.lon: shapely.get_x(points), columns.lat: shapely.get_y(points)}
         )
-        rows = list(range(1, len(frame) + 1))
-        x, y = shapely.get_x(points), shapely.get_y(points)
-        read = ComponentFile(file.source, file.crs, rows, code, category, owner, x, y)
+        read = _read_columns(path, frame, file.crs, columns)
     if read.crs.name not in scheme.input_crs:
         raise CrsNotAccepted(read.crs.name, accepted=scheme.input_crs)
     return read
@@ -263,6 +264,38 @@ def _read_csv(path: Path, crs: Crs, columns: ComponentColumns) -> ComponentFile:
     code, category, owner, lon, lat = ([cells[name] for _, cells in rows] for name in names)
     x, y = (np.array([_number(text) for text in part], np.float64) for part in (lon, lat))
     return ComponentFile(path.name, crs, [line for line, _ in rows], code, category, owner, x, y)
+
+
+def _plain_parquet(path: Path) -> pd.DataFrame | None:
+    """Read a Parquet file that has no geometry; None where it has, or is none."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    try:
+        if b"geo" in (pq.read_schema(path).metadata or {}):
+            return None
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ImportRefused(
+            path.name,
+            f"it cannot be read ({str(error).splitlines()[0]})",
+            remedy="Give a whole Parquet file",
+        ) from error
+
+
+def _read_columns(
+    path: Path, frame: pd.DataFrame, crs: Crs, columns: ComponentColumns
+) -> ComponentFile:
+    texts = (columns.code, columns.category, columns.owner)
+    _require_columns(path, (*texts, columns.lon, columns.lat), list(map(str, frame.columns)))
+    code, category, owner = (
+        frame[name].astype("string").fillna("").str.strip().tolist() for name in texts
+    )
+    x, y = (
+        pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
+        for name in (columns.lon, columns.lat)
+    )
+    rows = list(range(1, len(frame) + 1))
+    return ComponentFile(path.name, crs, rows, code, category, owner, x, y)
 
 
 def _number(text: str) -> float:

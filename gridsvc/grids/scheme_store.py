@@ -101,6 +101,14 @@ def _set_storage_crs(session: Session, srid: int) -> None:
             f"Areas are stored or drafted already, so the storage CRS cannot become EPSG:{srid}",
             remedy="Keep the storage CRS, or load the city into a new database",
         )
+    if session.scalar(select(models.Component.id).limit(1)) or session.scalar(
+        select(models.ComponentEdit.id).join(models.ChangeSet).where(drafted).limit(1)
+    ):
+        raise SchemeChangeRefused(
+            f"Components are stored or drafted already, so the storage CRS cannot become "
+            f"EPSG:{srid}",
+            remedy="Keep the storage CRS, or load the city into a new database",
+        )
     if session.scalar(text("SELECT EXISTS (SELECT FROM gridsvc.report WHERE point IS NOT NULL)")):
         raise SchemeChangeRefused(
             f"Reports are stored already, so the storage CRS cannot become EPSG:{srid}",

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import create_engine
-from gridsvc.errors import ChangeSetConflict
+from gridsvc.errors import ChangeSetConflict, SchemeChangeRefused
 from gridsvc.grids.changesets import publish, rollback, withdraw
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import replay
@@ -377,6 +377,13 @@ def test_a_hard_case_goes_to_the_tier_of_hard_ones(town: Session, rules: str, ho
     assert do(town, waiting, EventKind.DISPATCHED).holder == holder
     rows = town.query(Case)
     assert all(standing_of(row) == replay(read_log(town, row.id)) for row in rows)
+
+
+def test_components_keep_the_storage_crs(session: Session) -> None:
+    load_scheme(session, SCHEME)
+    propose_component(session, new_change_set(session), **cover("W1", "WATER", 1))
+    with pytest.raises(SchemeChangeRefused, match="Components are stored or drafted"):
+        load_scheme(session, make_scheme(('"EPSG:4547"\n', '"EPSG:4548"\n')))
 
 
 # In bulk
