@@ -6,7 +6,11 @@ PORT=${PORT:-8000}
 SCHEME=${SCHEME:-demo}
 url="http://127.0.0.1:$PORT"
 # One city, one database: each made-up way to run a city has an embedded one of its own.
-if [ "$SCHEME" != demo ]; then export GRIDSVC_HOME=${GRIDSVC_HOME:-.gridsvc-$SCHEME}; fi
+down=".venv/bin/gridsvc down"
+if [ "$SCHEME" != demo ]; then
+    export GRIDSVC_HOME=${GRIDSVC_HOME:-.gridsvc-$SCHEME}
+    down="GRIDSVC_HOME=$GRIDSVC_HOME $down"
+fi
 case $SCHEME in
 demo | chaoyang | qingdao | nanan | xuzhou | cangzhou) ;;
 *)
@@ -29,7 +33,8 @@ fi
 # The mark says that a load came to its end; the answer, that the database still has it.
 answers() { "$gridsvc" locate 116.4612 39.9219 --crs EPSG:4326; }
 loaded=${GRIDSVC_HOME:-.gridsvc}/demo-$SCHEME.loaded
-mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" "data/people/$SCHEME.csv" | sha256sum)
+mark=$(printf '%s\n' "${GRIDSVC_DATABASE_URL:-embedded}" | cat - "data/schemes/$SCHEME.toml" "data/people/$SCHEME.csv" data/boundaries/demo.toml \
+    $(ls "data/components/$SCHEME.csv" 2>/dev/null) | sha256sum)
 if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ] || ! answers >/dev/null 2>&1; then
     "$gridsvc" scheme load "data/schemes/$SCHEME.toml"
     # One table per layer, outermost first, as the scheme lists them; with the people they make
@@ -59,7 +64,13 @@ fi
 
 echo
 answers
-"$gridsvc" locate 116.4674 39.9233 --crs gcj02 --accuracy 15
+case $SCHEME in  # what this way to run the city is about
+chaoyang) "$gridsvc" locate 116.45411 39.94400 --at 2026-10-12T09:00 ;;  # after a hand-over
+qingdao) "$gridsvc" locate 116.4612 39.9219 --category 0402 ;;           # a burst pipe
+nanan) "$gridsvc" locate 116.47896332 39.90486274 --category C0107 ;;    # a cover, whose?
+xuzhou) "$gridsvc" locate 116.4612 39.9219 --category 0101 ;;            # litter near a kiosk
+*) "$gridsvc" locate 116.4674 39.9233 --crs gcj02 --accuracy 15 ;;       # a phone's position
+esac
 
 "$gridsvc" serve --host 127.0.0.1 --port "$PORT" &
 server=$!
@@ -76,7 +87,7 @@ cat <<END
   this month          $url/indicators?month=$(date +%Y-%m)
   the API             $url/docs
   one answer          $url/v1/responsible?lon=116.4612&lat=39.9219
-  stop                Ctrl-C; the database stays up until: .venv/bin/gridsvc down
+  stop                Ctrl-C; the database stays up until: $down
 
 ready: $url
 END

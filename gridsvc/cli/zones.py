@@ -46,7 +46,9 @@ def _file(words: str) -> typer.models.OptionInfo:
 @app.command("draft", epilog=example(_EXAMPLE))
 def draft(  # noqa: PLR0913 -- the options of the command
     *,
-    shops: Annotated[Path, _file("Shops: points on or near the walls of buildings.")],
+    shops: Annotated[
+        Path, _file("Shops: points at the walls of buildings, or polygons of their own.")
+    ],
     buildings: Annotated[Path, _file("Building polygons.")],
     roads: Annotated[Path, _file("Road centrelines.")],
     layer: Annotated[str, typer.Option(help="Layer of the scheme that the zones belong to.")],
@@ -83,9 +85,11 @@ def draft(  # noqa: PLR0913 -- the options of the command
             )
 
         file = read(shops)
-        if not (file.frame.geom_type == "Point").all():
+        if not file.frame.geom_type.isin(["Point", "Polygon", "MultiPolygon"]).all():
             raise ImportRefused(
-                file.source, "not every shop is a point", remedy="Give one point for each shop"
+                file.source,
+                "not every shop is a point or a polygon",
+                remedy="Give each shop one point at its wall, or its own polygon",
             )
         lines = [placed(read(path)) for path in (roads, kerbs) if path is not None]
         drafted = draft_strips(placed(file), placed(read(buildings)), np.concatenate(lines))

@@ -15,6 +15,7 @@ Geometries = NDArray[np.object_]
 
 GRID_M = 0.001
 _TOUCH_M = 2 * GRID_M
+_AREAS = (int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON))
 
 
 class Refusal(StrEnum):
@@ -61,7 +62,8 @@ def draft_strips(  # noqa: PLR0913 -- three inputs and three lengths
     that comes first has the ground. The same input gives the same strips.
 
     Args:
-        shops: (n,) Points, a metric CRS.
+        shops: (n,) Points on or near walls, or Polygons of the shops themselves, a metric CRS.
+            A polygon's front is the middle of that wall of its that a line is nearest in front of.
         buildings: (m,) Polygons or MultiPolygons, same CRS.
         lines: (k,) kerbs and road centrelines, same CRS; the first that is met ends a strip.
         reach_m: A wall farther than this from any line in front of it has no strip.
@@ -69,6 +71,9 @@ def draft_strips(  # noqa: PLR0913 -- three inputs and three lengths
         half_front_m: The most that a strip goes along the wall to either side of its shop.
     """
     parts = shapely.get_parts(buildings[~shapely.is_missing(buildings)])
+    is_area = np.isin(shapely.get_type_id(shops), _AREAS)
+    # A shop's own walls are walls too, and keep others' strips out.
+    parts = np.concatenate([parts, shapely.get_parts(shops[is_area])])
     solid = np.array(
         [shapely.orient_polygons(p) for p in shapely.make_valid(parts) if p.geom_type == "Polygon"],
         dtype=object,
@@ -77,6 +82,8 @@ def draft_strips(  # noqa: PLR0913 -- three inputs and three lengths
     barriers = barriers[~shapely.is_empty(barriers)]
     refused: dict[int, Refusal] = {}
     houses, roads = STRtree(solid), STRtree(barriers)
+    shops = shops.copy()
+    shops[is_area] = [_facade(shop, roads, reach_m) for shop in shops[is_area]]
     raw: dict[int, tuple[Polygon, LineString]] = {}
     for front in _fronts(shops, solid, wall_m, half_front_m, refused):
         piece = _piece(front, shops[front.shop], houses, roads, reach_m)
@@ -89,6 +96,30 @@ def draft_strips(  # noqa: PLR0913 -- three inputs and three lengths
         strips[shop] = strip
     refused |= {shop: Refusal.TAKEN for shop in raw if strips[shop] is None}
     return Draft(strips, dict(sorted(refused.items())))
+
+
+def _facade(shop: BaseGeometry, roads: STRtree, reach_m: float) -> Point:
+    """Find the middle of the wall that a line is nearest in front of; of equals the longest.
+
+    Where no wall has a line in front, that of the longest wall.
+    """
+    best: tuple[float, float, NDArray[np.float64]] | None = None
+    for part in shapely.get_parts(shapely.orient_polygons(shop)):
+        ring = shapely.get_coordinates(shapely.get_exterior_ring(part))
+        for start, end in pairwise(ring):
+            length = float(np.hypot(*(end - start)))
+            if length <= _TOUCH_M:
+                continue
+            middle = (start + end) / 2
+            unit = (end - start) / length
+            ray = LineString([middle, middle + reach_m * np.array([unit[1], -unit[0]])])
+            hits = shapely.intersection(roads.geometries[roads.query(ray, "intersects")], ray)
+            away = float(shapely.distance(hits, Point(middle)).min()) if len(hits) else np.inf
+            # To the millimetre, so that equal walls do not change places by a last bit.
+            found = round(away, 3) if np.isfinite(away) else away, -round(length, 3), middle
+            if best is None or found[:2] < best[:2]:
+                best = found
+    return Point(best[2]) if best else shop.representative_point()
 
 
 def _fronts(

@@ -83,6 +83,8 @@ def test_many_reporters_of_one_problem_are_shown_and_joined_by_hand(desk: Desk) 
     assert first.case
     (likely,) = second.duplicates
     assert (likely.case_id, likely.distance_m) == (first.case.id, 0)
+    desk.put_in_force(without("cangzhou", "[[duplicates]]\nwithin_m = 20\nwindow_hours = 24\n"))
+    assert desk.report(here, STALLS, by="three").duplicates == ()
 
 
 def test_a_repeat_offender_s_zone_gets_more_frequent_rounds(desk: Desk) -> None:

@@ -134,3 +134,11 @@ def test_a_general_case_climbs_the_chiefs(desk: Desk) -> None:
         steps.append(up.step)
         due_at = desk.case(case.id).case.step_due_at
     assert steps == [2, 3, 4]
+    quarter = '[[escalation]]\nduty = "management"\nlayer = "community"\nwithin = "PT8H"\n'
+    desk.put_in_force(without("nanan", quarter))
+    fewer = desk.report(here, NUISANCE).case
+    assert fewer
+    desk.act(fewer.id, "dispatched")
+    desk.act(fewer.id, "no_effect", reason="nobody was there")
+    chief = desk.ask(here)["management"]["party"]["code"]
+    assert desk.case(fewer.id).case.holder != chief

@@ -112,6 +112,11 @@ def test_what_the_chief_lets_lie_climbs_to_area_and_station(desk: Desk) -> None:
     desk.act(case.id, "handled", "verified", "closed")
     by_layer = {key: row.now.counts["filed"] for key, row in desk.figures("layer").items()}
     assert by_layer["courtyard"] == 1
+    area_step = '[[escalation]]\nduty = "responsibility"\nlayer = "unit"\nwithin = "PT8H"\n'
+    desk.put_in_force(without("qingdao", area_step))
+    assert [step["role"] for step in desk.ask(here, category=NUISANCE)["escalation"]] == [
+        *("courtyard_chief", "station_chief", "section_clerk")
+    ]
     assert desk.figures()[""].now.counts["escalated"] == 1
 
 

@@ -57,6 +57,25 @@ def test_the_gap_between_neighbours_is_split_at_half() -> None:
     assert right.bounds == pytest.approx((15.5, 0, 36, 10), abs=0.001)
 
 
+def test_a_shop_drawn_as_a_polygon_has_its_front_at_the_street() -> None:
+    left, right = shapely.box(0, 10, 8, 20), shapely.box(8, 10, 20, 20)
+    # A wall towards a yard is longer than the front; a street behind is farther away.
+    lane = shapely.LineString([(-50, 45), (110, 45)])
+    draft = draft_strips(objects(left, right), objects(), objects(CENTRE, lane))
+    one, other = draft.strips
+    assert draft.refused == {}
+    assert one is not None
+    assert other is not None
+    assert one.bounds == pytest.approx((0, 0, 8, 10), abs=0.001)
+    assert other.bounds == pytest.approx((8, 0, 20, 10), abs=0.001)
+    assert not shapely.relate_pattern(one, other, "T********")
+
+
+def test_a_polygon_away_from_any_road_is_refused() -> None:
+    draft = draft_strips(objects(shapely.box(0, 60, 8, 70)), objects(), objects(CENTRE))
+    assert (draft.strips, draft.refused) == ([None], {0: Refusal.NO_ROAD})
+
+
 def test_a_strip_ends_at_the_kerb_where_there_is_one() -> None:
     (strip,) = draft_strips(objects(shop(30)), objects(WALL), objects(CENTRE, KERB)).strips
     assert strip is not None
