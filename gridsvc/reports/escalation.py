@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from gridsvc.errors import QuestionError
+from gridsvc.errors import GridsvcError
 from gridsvc.grids.case_rules import Stage
 from gridsvc.grids.component_rules import TierCode
 from gridsvc.grids.limits import Limit
@@ -109,7 +109,7 @@ def hard_tier(session: Session, scheme: Scheme, first: Report, *, now: datetime)
         return None
     try:
         return tier_holder(session, tier, question)
-    except QuestionError:
+    except GridsvcError:
         return None
 
 
@@ -125,7 +125,7 @@ def _chain(session: Session, first: Report, now: datetime) -> list[dict[str, Any
         return []
     try:
         steps: list[dict[str, Any]] = answer(session, question)["escalation"]
-    except QuestionError:
+    except GridsvcError:
         # The city has changed so that nobody answers there any more: no step is held.
         return []
     return sorted(steps, key=lambda one: one["step"])
