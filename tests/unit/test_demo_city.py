@@ -18,7 +18,10 @@ from gridsvc.grids.categories import read_categories
 from gridsvc.grids.codes import unit_grid_code_faults
 from gridsvc.grids.schemes import Scheme, read_scheme
 from gridsvc.grids.weekhours import parse_week_hours
-from tools.demo_city.__main__ import city
+from tools.demo_city import cities
+from tools.demo_city.__main__ import city, city_chance
+from tools.demo_city.areas import City
+from tools.demo_city.cities import CITIES
 
 DATA = Path(__file__).parents[2] / "data"
 TILING = ["unit", "community", "street", "district", "patrol_area", "enforcement_grid"]
@@ -45,26 +48,44 @@ def reports() -> pd.DataFrame:
     return pd.read_parquet(DATA / "reports/demo.parquet")
 
 
-def test_the_same_seed_gives_the_same_city(layers: dict[str, gpd.GeoDataFrame]) -> None:
-    drawn, again = city().layers, city().layers
+@pytest.fixture(scope="module")
+def drawn() -> City:
+    return city()
+
+
+def test_the_same_seed_gives_the_same_city(
+    layers: dict[str, gpd.GeoDataFrame], drawn: City
+) -> None:
+    again = city().layers
     for layer, stored in layers.items():
         for other in (again[layer], stored):
-            assert drawn[layer].code.tolist() == other.code.tolist()
-        assert shapely.equals_exact(drawn[layer].geometry, again[layer].geometry).all()
+            assert drawn.layers[layer].code.tolist() == other.code.tolist()
+        assert shapely.equals_exact(drawn.layers[layer].geometry, again[layer].geometry).all()
         # Sines differ in their last bit from processor to processor, and overlays a millimetre
         # from GEOS to GEOS; there a slab or two of thousands is laid elsewhere.
-        same = shapely.equals_exact(drawn[layer].geometry, stored.geometry, tolerance=0.0015)
+        same = shapely.equals_exact(drawn.layers[layer].geometry, stored.geometry, tolerance=0.0015)
         assert same.mean() > 0.999, layer
 
 
-@pytest.mark.parametrize(
-    "name", ["boundaries/demo.gpkg", "people/demo.csv", "reports/demo.parquet"]
+MADE = (
+    *("boundaries/demo.gpkg", "people/demo.csv", "reports/demo.parquet", "components/nanan.csv"),
+    *(f"people/{name}.csv" for name in CITIES),
 )
+
+
+@pytest.mark.parametrize("name", MADE)
 def test_sidecars_name_origin_and_content(name: str) -> None:
     path = DATA / name
     told = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))
     assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert {"source", "licence", "date"} <= told.keys()
+
+
+@pytest.mark.parametrize("name", CITIES)
+def test_the_same_seed_gives_the_same_people(name: str, drawn: City) -> None:
+    table = cities.build(drawn, name, city_chance(name))
+    stored = (DATA / f"people/{name}.csv").read_text(encoding="utf-8")
+    assert table.to_csv(index=False, lineterminator="\n") == stored
 
 
 def test_counts(layers: dict[str, gpd.GeoDataFrame]) -> None:

@@ -47,13 +47,18 @@ def write(out: Path) -> None:
             frame, boundaries, layer=layer, geometry_type="Polygon", layer_options={"FID": "fid"}
         )
     _people(persons, table)
-    for number, name in enumerate(cities.CITIES):
-        _people(out / f"people/{name}.csv", cities.build(drawn, name, _chance(10 + number)))
+    for name in cities.CITIES:
+        _people(out / f"people/{name}.csv", cities.build(drawn, name, city_chance(name)))
     received.to_parquet(history, index=False, compression="zstd")
     _sidecar(boundaries, f'crs = "EPSG:{EPSG}"\n')
     _sidecar(
         history, 'crs = "per row, in column crs"\n' + "".join(map(_chronic, chronic.itertuples()))
     )
+
+
+def city_chance(name: str) -> np.random.Generator:
+    """Give the chance by which one of the cities gets its people."""
+    return _chance(10 + list(cities.CITIES).index(name))
 
 
 def _people(path: Path, table: pd.DataFrame) -> None:
