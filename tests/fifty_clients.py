@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from gridsvc.db import create_engine
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import OPEN, replay
-from gridsvc.reports.cases import read_log, standing_of
+from gridsvc.reports.case_records import read_log, standing_of
 from gridsvc.reports.models import Case, CaseEvent, CaseReport, Report
 from tests import small_city
 from tests.factories import make_scheme

@@ -15,18 +15,8 @@ from gridsvc.api.deps import MayFile, MaySeeReports, SessionDep, WritingSessionD
 from gridsvc.api.fields import Link, Paging, Strict, Text
 from gridsvc.api.responses import JSON, next_links
 from gridsvc.reports.case_log import TRANSITIONS
-from gridsvc.reports.cases import (
-    Act,
-    CaseFilter,
-    CaseRecord,
-    CaseSummary,
-    act,
-    act_on_report,
-    list_cases,
-    merge,
-    part,
-    read_case,
-)
+from gridsvc.reports.case_records import CaseFilter, CaseRecord, CaseSummary, list_cases, read_case
+from gridsvc.reports.cases import Act, act, act_on_report, merge, part
 from gridsvc.reports.intake import report_key
 from gridsvc.reports.terms import CaseState, EventKind
 

@@ -11,7 +11,8 @@ from gridsvc.cli.commands import Json, example
 from gridsvc.cli.console import console, emit, say, table
 from gridsvc.cli.database import open_session
 from gridsvc.grids.scheme_store import current_scheme
-from gridsvc.reports.cases import CaseFilter, CaseSummary, Climbed, climb, list_cases, read_case
+from gridsvc.reports.case_records import CaseFilter, CaseSummary, list_cases, read_case
+from gridsvc.reports.cases import Climbed, climb
 from gridsvc.reports.terms import CaseState
 
 app = typer.Typer(help="Cases and their events.", no_args_is_help=True)

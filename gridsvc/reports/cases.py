@@ -14,17 +14,14 @@ from typing import Any
 
 from geoalchemy2.shape import from_shape, to_shape
 from shapely import Point
-from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import parse_crs
 from gridsvc.errors import (
     ActRefused,
     CaseMovedOn,
-    CaseNow,
-    ReportWithoutCase,
     UnknownCase,
-    UnknownReport,
 )
 from gridsvc.grids.case_rules import Stage
 from gridsvc.grids.component_rules import TierCode
@@ -39,6 +36,16 @@ from gridsvc.reports.case_log import (
     Standing,
     after,
     pauses,
+)
+from gridsvc.reports.case_records import (
+    PLAIN_COLUMNS,
+    CaseSummary,
+    case_of,
+    now_of,
+    read_log,
+    reports_of,
+    standing_of,
+    summary,
 )
 from gridsvc.reports.escalation import Reason, hard_tier, next_step, on_step
 from gridsvc.reports.models import Case, CaseEvent, CaseReport, Report
@@ -76,67 +83,6 @@ class Act:
     reason: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     seen: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CaseSummary:
-    """A case as lists give it; the columns of its row, but for its point."""
-
-    id: int
-    category: str | None
-    state: CaseState
-    state_since: datetime
-    opened_at: datetime
-    holder: str | None
-    responsible: str | None
-    areas: dict[str, str]
-    step: int
-    step_due_at: datetime | None
-    tier: str | None
-    due_at: datetime | None
-    closed_at: datetime | None
-    report_count: int
-    return_count: int
-    failed_verification_count: int
-    merged_into: int | None
-    last_event: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReportOfCase:
-    """A report of a case.
-
-    Attributes:
-        id: Of the report.
-        is_first: Whether its reporter is the one who is credited.
-        received_at: When it came in.
-        joined_at: Since when it is of this case.
-        distance_m: From the first report.
-    """
-
-    id: uuid.UUID
-    is_first: bool
-    received_at: datetime | None
-    joined_at: datetime
-    distance_m: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRecord:
-    """A case with all that happened to it.
-
-    Attributes:
-        case: Where it stands.
-        stage_due_at: By when its stage should be over, by the scheme in force: a dispatch, the
-            handling, the verification. None without such a limit, and while suspended.
-        events: In order.
-        reports: The first one first, then by time.
-    """
-
-    case: CaseSummary
-    stage_due_at: datetime | None
-    events: tuple[Event, ...]
-    reports: tuple[ReportOfCase, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +149,7 @@ def open_case(
     belongs.case_id, belongs.is_first, belongs.joined_at = row.id, True, at
     belongs.distance_m = None if report.point is None else 0.0
     session.flush()
-    return _summary(row)
+    return summary(row)
 
 
 def join_case(
@@ -229,7 +175,7 @@ def join_case(
         )
     )
     session.flush()
-    return _summary(row)
+    return summary(row)
 
 
 def lock_joining(session: Session, report: Report, *, within_m: float) -> None:
@@ -297,7 +243,7 @@ def act(session: Session, case_id: int, wanted: Act, now: datetime | None = None
     elif wanted.kind is EventKind.FAILED_VERIFICATION:
         details |= on_step(scheme, row.category, row.step, since=at)
     elif wanted.kind is EventKind.DECLARED_HARD and row.state == CaseState.DISPATCHED:
-        first = _reports_of(session, row.id)[0][1]
+        first = reports_of(session, row.id)[0][1]
         to_party = hard_tier(session, scheme, first, now=at)
     elif wanted.kind is EventKind.RESUMED:
         state, resumed = _resumed(session, row, scheme, at)
@@ -318,7 +264,7 @@ def act(session: Session, case_id: int, wanted: Act, now: datetime | None = None
     if wanted.kind is EventKind.NO_EFFECT:
         _escalate(session, row, scheme, at, "no_effect")
     session.flush()
-    return _summary(row)
+    return summary(row)
 
 
 def merge(  # noqa: PLR0913 -- an event's parts
@@ -359,8 +305,8 @@ def merge(  # noqa: PLR0913 -- an event's parts
             raise CaseMovedOn(now_of(row), detail=f"Case {row.id} is {row.state}, not open")
     at = now or _clock(session)
     scheme = current_scheme(session)
-    moved = _reports_of(session, emptied.id)
-    stays = _reports_of(session, target.id)
+    moved = reports_of(session, emptied.id)
+    stays = reports_of(session, target.id)
     elder = emptied if (emptied.opened_at, emptied.id) < (target.opened_at, target.id) else target
     first = (moved if elder is emptied else stays)[0][1]
     numbers = [str(report.id) for _, report in moved]
@@ -381,7 +327,7 @@ def merge(  # noqa: PLR0913 -- an event's parts
     for belongs, _ in moved:
         belongs.joined_at = at
     _gather(session, target.id, [*moved, *stays], first)
-    return _summary(target)
+    return summary(target)
 
 
 def part(
@@ -416,7 +362,7 @@ def part(
     _require_seen(row, seen)
     if row.state not in OPEN:
         raise CaseMovedOn(now_of(row), detail=f"Case {row.id} is {row.state}, not open")
-    reports = _reports_of(session, row.id)
+    reports = reports_of(session, row.id)
     others = [pair for pair in reports if pair[1].id != report_id]
     if not others:
         raise ActRefused(
@@ -435,21 +381,6 @@ def part(
     opened = open_case(session, leaving[1], actor=actor, at=at, details={"parted_from": row.id})
     _gather(session, row.id, others, first)
     return opened
-
-
-def case_of(session: Session, report_id: uuid.UUID) -> int:
-    """Find the case that a report belongs to now.
-
-    Raises:
-        UnknownReport: there is none of this id.
-        ReportWithoutCase: it has none.
-    """
-    found = session.scalar(select(CaseReport.case_id).where(CaseReport.report_id == report_id))
-    if found is None:
-        if session.get(Report, report_id) is None:
-            raise UnknownReport(str(report_id))
-        raise ReportWithoutCase(str(report_id))
-    return found
 
 
 def act_on_report(
@@ -500,7 +431,7 @@ def climb(
 
 def _escalate(session: Session, row: Case, scheme: Scheme, at: datetime, cause: Reason) -> Climbed:
     had = row.holder
-    first = _reports_of(session, row.id)[0][1]
+    first = reports_of(session, row.id)[0][1]
     going = next_step(session, scheme, first, step=row.step, now=at, cause=cause)
     _add(
         session,
@@ -514,145 +445,6 @@ def _escalate(session: Session, row: Case, scheme: Scheme, at: datetime, cause: 
         scheme=scheme,
     )
     return Climbed(row.id, had, going.to_party, row.step)
-
-
-# Reading.
-
-
-def read_case(session: Session, case_id: int) -> CaseRecord:
-    """Read a case, its log and its reports.
-
-    Raises:
-        UnknownCase: there is none of this number.
-    """
-    row = session.get(Case, case_id)
-    if row is None:
-        raise UnknownCase(case_id)
-    log = read_log(session, case_id)
-    return CaseRecord(
-        case=_summary(row),
-        stage_due_at=_stage_due_at(row, log, current_scheme(session)),
-        events=log,
-        reports=tuple(
-            ReportOfCase(
-                report.id,
-                belongs.is_first,
-                report.received_at,
-                belongs.joined_at,
-                belongs.distance_m,
-            )
-            for belongs, report in _reports_of(session, case_id)
-        ),
-    )
-
-
-def read_log(session: Session, case_id: int) -> tuple[Event, ...]:
-    """Read all that happened to a case, in order."""
-    rows = session.scalars(
-        select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(CaseEvent.number)
-    )
-    return tuple(
-        Event(
-            number=row.number,
-            kind=EventKind(row.kind),
-            at=row.at,
-            actor=row.actor,
-            party=row.party,
-            to_party=row.to_party,
-            reason=row.reason,
-            details=row.details,
-            state=CaseState(row.state),
-        )
-        for row in rows
-    )
-
-
-def summary_of(session: Session, report_id: uuid.UUID) -> CaseSummary | None:
-    """Give the case that a report belongs to now; None where it has none."""
-    row = session.scalar(
-        select(Case)
-        .join(CaseReport, CaseReport.case_id == Case.id)
-        .where(CaseReport.report_id == report_id)
-    )
-    return _summary(row) if row else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseFilter:
-    """Which cases; what is None is not asked for.
-
-    Attributes:
-        state: In which they stand.
-        category: Class code or its beginning.
-        layer: Layer of `area`; alone, cases that any of its areas covers.
-        area: Code of an area, of `layer` or of any.
-        holder: Code of the party that has them.
-        overdue: Whether, while open and not suspended, the time to close them is over.
-    """
-
-    state: CaseState | None = None
-    category: str | None = None
-    layer: str | None = None
-    area: str | None = None
-    holder: str | None = None
-    overdue: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CasePage:
-    """A part of a list of cases.
-
-    Attributes:
-        rows: The cases.
-        after: Where the next page begins; None on the last one.
-    """
-
-    rows: tuple[CaseSummary, ...]
-    after: int | None
-
-
-def list_cases(
-    session: Session, wanted: CaseFilter, *, limit: int, after: int | None = None
-) -> CasePage:
-    """Give a page of cases in the order in which they were opened here.
-
-    Args:
-        session: Any.
-        wanted: Which cases.
-        limit: The most rows of a page.
-        after: `CasePage.after` of the page before.
-    """
-    question = select(Case).where(*_conditions(wanted)).order_by(Case.id).limit(limit + 1)
-    if after is not None:
-        question = question.where(Case.id > after)
-    rows = tuple(map(_summary, session.scalars(question)))
-    return CasePage(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
-
-
-def _conditions(wanted: CaseFilter) -> Iterable[ColumnElement[bool]]:
-    if wanted.state is not None:
-        yield Case.state == wanted.state.value
-    if wanted.category is not None:
-        yield Case.category.startswith(wanted.category, autoescape=True)
-    if wanted.layer is not None and wanted.area is not None:
-        yield Case.areas[wanted.layer].as_string() == wanted.area
-    elif wanted.layer is not None:
-        yield Case.areas.has_key(wanted.layer)
-    elif wanted.area is not None:
-        yield func.jsonb_path_exists(
-            Case.areas, text("'$.* ? (@ == $area)'"), func.jsonb_build_object("area", wanted.area)
-        )
-    if wanted.holder is not None:
-        yield Case.holder == wanted.holder
-    if wanted.overdue is not None:
-        waits = Case.state.in_([state.value for state in OPEN - {CaseState.SUSPENDED}])
-        late = and_(waits, Case.due_at < func.now())
-        yield late if wanted.overdue else or_(~waits, Case.due_at.is_(None), ~late)
-
-
-def now_of(row: Case) -> CaseNow:
-    """Say where a case stands, for an error."""
-    return CaseNow(row.id, row.state, row.state_since, row.holder, row.step, row.last_event)
 
 
 # The row and its log.
@@ -723,22 +515,8 @@ def _event_row(case_id: int, event: Event) -> CaseEvent:
     )
 
 
-_PLAIN = tuple(name for name in Standing.__dataclass_fields__ if name not in {"point", "state"})
-
-
-def standing_of(row: Case) -> Standing:
-    """Read a case's row as the log's replay gives it."""
-    point = None
-    if row.point is not None:
-        shape = to_shape(row.point)
-        assert isinstance(shape, Point)  # noqa: S101  the column's type
-        point = (shape.x, shape.y)
-    plain = {name: getattr(row, name) for name in _PLAIN}
-    return Standing(**plain, point=point, state=CaseState(row.state))
-
-
 def _write(row: Case, before: Standing | None, standing: Standing, scheme: Scheme) -> None:
-    for name in _PLAIN:
+    for name in PLAIN_COLUMNS:
         setattr(row, name, getattr(standing, name))
     row.state = standing.state.value
     row.areas = dict(standing.areas)
@@ -746,11 +524,6 @@ def _write(row: Case, before: Standing | None, standing: Standing, scheme: Schem
     if before is None or before.point != standing.point:
         srid = parse_crs(scheme.storage_crs).epsg or 0
         row.point = from_shape(Point(standing.point), srid=srid) if standing.point else None
-
-
-def _summary(row: Case) -> CaseSummary:
-    names = CaseSummary.__dataclass_fields__
-    return CaseSummary(**{name: getattr(row, name) for name in names})
 
 
 # What an act rests on.
@@ -798,7 +571,7 @@ def _require_seen(row: Case, seen: int | None) -> None:
 
 def _answers_for(session: Session, row: Case, scheme: Scheme, at: datetime) -> str:
     """Find who takes a case: of a hard one its tier, else who is responsible by the last answer."""
-    first = _reports_of(session, row.id)[0][1]
+    first = reports_of(session, row.id)[0][1]
     by_tier = hard_tier(session, scheme, first, now=at) if row.tier == TierCode.HARD else None
     party = by_tier or _told(session, first)["responsible"]
     if party is None:
@@ -875,42 +648,6 @@ def _resumed(
         )
         told |= on_step(scheme, row.category, row.step, since=since, pauses=rests)
     return before.state, told
-
-
-def _stage_due_at(row: Case, log: Sequence[Event], scheme: Scheme) -> datetime | None:
-    if row.state == CaseState.DISPATCHED:
-        stage = Stage.HANDLE
-        if row.step_due_at is not None:
-            return row.step_due_at
-    elif row.state in {CaseState.FILED, CaseState.RETURNED}:
-        stage = Stage.DISPATCH
-    elif row.state == CaseState.HANDLED:
-        stage = Stage.VERIFY
-    else:
-        return None
-    limit = scheme.limit(stage, row.category)
-    if limit is None:
-        return None
-    began_at, before = row.opened_at, None
-    for event in log:
-        # A suspension in between is within the stage; its time is not.
-        entered = event.state is not before and event.state == row.state
-        if entered and event.kind is not EventKind.RESUMED:
-            began_at = event.at
-        before = event.state
-    return WorkTime(scheme).add(began_at, limit, pauses(log))
-
-
-def _reports_of(session: Session, case_id: int) -> list[tuple[CaseReport, Report]]:
-    """Read a case's reports, the first one first, then by time."""
-    rows = session.execute(
-        select(CaseReport, Report)
-        .join(Report, Report.id == CaseReport.report_id)
-        .where(CaseReport.case_id == case_id)
-        .order_by(CaseReport.is_first.desc(), Report.received_at, Report.id)
-        .execution_options(populate_existing=True)
-    )
-    return [(belongs, report) for belongs, report in rows]
 
 
 def _gather(

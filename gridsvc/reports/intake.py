@@ -22,7 +22,8 @@ from gridsvc import errors
 from gridsvc.crs import convert, parse_crs, to_wgs84
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
-from gridsvc.reports.cases import CaseSummary, join_case, lock_joining, open_case, summary_of
+from gridsvc.reports.case_records import CaseSummary, summary_of
+from gridsvc.reports.cases import join_case, lock_joining, open_case
 from gridsvc.reports.duplicates import Duplicate, likely_duplicates
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause, Channel, Mark

@@ -13,16 +13,8 @@ from sqlalchemy.orm import Session
 
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import Event, replay
-from gridsvc.reports.cases import (
-    Act,
-    CaseSummary,
-    act,
-    climb,
-    open_case,
-    read_case,
-    read_log,
-    standing_of,
-)
+from gridsvc.reports.case_records import CaseSummary, read_case, read_log, standing_of
+from gridsvc.reports.cases import Act, act, climb, open_case
 from gridsvc.reports.models import Case
 from gridsvc.reports.terms import CaseState, EventKind
 from tests import small_city

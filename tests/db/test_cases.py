@@ -12,20 +12,16 @@ from sqlalchemy.orm import Session
 from gridsvc.errors import ActRefused, CaseMovedOn, ReportWithoutCase, UnknownCase, UnknownReport
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import TRANSITIONS, replay
-from gridsvc.reports.cases import (
-    Act,
+from gridsvc.reports.case_records import (
     CaseFilter,
     CaseSummary,
-    act,
-    act_on_report,
     case_of,
     list_cases,
-    merge,
-    part,
     read_case,
     read_log,
     standing_of,
 )
+from gridsvc.reports.cases import Act, act, act_on_report, merge, part
 from gridsvc.reports.intake import Draft, FiledReport, file_report, find_report
 from gridsvc.reports.models import Case, ReportAnswer
 from gridsvc.reports.terms import CaseState, Channel, EventKind

@@ -19,17 +19,8 @@ from gridsvc.db import create_engine
 from gridsvc.errors import CaseMovedOn
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import replay
-from gridsvc.reports.cases import (
-    Act,
-    CaseSummary,
-    act,
-    act_on_report,
-    climb,
-    merge,
-    read_case,
-    read_log,
-    standing_of,
-)
+from gridsvc.reports.case_records import CaseSummary, read_case, read_log, standing_of
+from gridsvc.reports.cases import Act, act, act_on_report, climb, merge
 from gridsvc.reports.intake import Draft, file_report
 from gridsvc.reports.models import Case
 from gridsvc.reports.terms import CaseState, Channel, EventKind

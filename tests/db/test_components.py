@@ -18,7 +18,8 @@ from gridsvc.errors import ChangeSetConflict, SchemeChangeRefused
 from gridsvc.grids.changesets import publish, rollback, withdraw
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import replay
-from gridsvc.reports.cases import Act, CaseSummary, act, read_case, read_log, standing_of
+from gridsvc.reports.case_records import CaseSummary, read_case, read_log, standing_of
+from gridsvc.reports.cases import Act, act
 from gridsvc.reports.intake import Draft, file_report
 from gridsvc.reports.models import Case
 from gridsvc.reports.terms import Channel, EventKind

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
-from gridsvc.reports.cases import Act, CaseSummary, act, merge, open_case
+from gridsvc.reports.case_records import CaseSummary
+from gridsvc.reports.cases import Act, act, merge, open_case
 from gridsvc.reports.duplicates import Duplicate, likely_duplicates
 from gridsvc.reports.terms import EventKind
 from tests import small_city

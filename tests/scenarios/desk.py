@@ -15,7 +15,8 @@ from gridsvc.crs import from_wgs84, to_wgs84
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import Scheme
 from gridsvc.reports import cases, indicators
-from gridsvc.reports.cases import Act, CaseRecord, CaseSummary, Climbed, climb
+from gridsvc.reports.case_records import CaseRecord, CaseSummary, read_case
+from gridsvc.reports.cases import Act, Climbed, climb
 from gridsvc.reports.intake import Draft, FiledReport, file_report
 from gridsvc.reports.terms import Channel, EventKind
 from gridsvc.routing.router import Question, answer
@@ -112,7 +113,7 @@ class Desk:
 
     def case(self, number: int) -> CaseRecord:
         """Read a case."""
-        return cases.read_case(self.session, number)
+        return read_case(self.session, number)
 
     def log(self, number: int) -> list[str]:
         """Read what happened to a case."""
