@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gridsvc.cli import findings, proposals
-from gridsvc.cli.commands import FAILED, Json, example, instant, parse_time
-from gridsvc.cli.console import console, emit, progress, say, table
+from gridsvc.cli.commands import Json, example, instant, parse_time
+from gridsvc.cli.console import progress
 from gridsvc.cli.database import open_session
 from gridsvc.cli.proposals import ChangeSetName, Proposal, Publish
 from gridsvc.grids.changesets import open_change_set
@@ -78,26 +77,4 @@ def import_(  # noqa: PLR0913 -- the options of the command
             change_set=open_change_set(session, name=proposal.name),
             valid_from=instant(valid_from, scheme.zone),
         )
-        end, revision = proposal.settle(
-            session, report, changes=proposals.changes(report.components), publishes=publish
-        )
-    if json:
-        emit(
-            {
-                "source": report.source,
-                "outcome": end.value,
-                "change_set": change_set,
-                "revision": revision,
-                "components": report.components,
-                "findings": [findings.as_json(one) for one in report.findings],
-            }
-        )
-    else:
-        say(report.source)
-        counts = table("", *report.components)
-        counts.add_row("components", *(f"{number:,}" for number in report.components.values()))
-        console().print(counts)
-        findings.show(report.findings)
-        proposal.tell(report, end, revision)
-    if report.stopped:
-        raise typer.Exit(FAILED)
+        proposal.conclude(session, report, publishes=publish, json=json)

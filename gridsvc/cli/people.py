@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gridsvc.cli import findings, proposals
-from gridsvc.cli.commands import FAILED, Json, example
-from gridsvc.cli.console import console, emit, progress, say, table
+from gridsvc.cli.commands import Json, example
+from gridsvc.cli.console import progress
 from gridsvc.cli.database import open_session
 from gridsvc.cli.proposals import ChangeSetName, Proposal, Publish
 from gridsvc.grids.absences import import_absences
@@ -57,34 +56,7 @@ def import_(
         report = import_people(
             session, scheme, people, change_set=open_change_set(session, name=proposal.name)
         )
-        end, revision = proposal.settle(
-            session,
-            report,
-            changes=proposals.changes(report.parties) + proposals.changes(report.assignments),
-            publishes=publish,
-        )
-    if json:
-        emit(
-            {
-                "source": report.source,
-                "outcome": end.value,
-                "change_set": change_set,
-                "revision": revision,
-                "parties": report.parties,
-                "assignments": report.assignments,
-                "findings": [findings.as_json(one) for one in report.findings],
-            }
-        )
-    else:
-        say(report.source)
-        counts = table("", *report.parties)
-        for noun, counted in (("parties", report.parties), ("assignments", report.assignments)):
-            counts.add_row(noun, *(f"{number:,}" for number in counted.values()))
-        console().print(counts)
-        findings.show(report.findings)
-        proposal.tell(report, end, revision)
-    if report.stopped:
-        raise typer.Exit(FAILED)
+        proposal.conclude(session, report, publishes=publish, json=json)
 
 
 @app.command(
@@ -112,26 +84,4 @@ def absences(
         report = import_absences(
             session, scheme, away, change_set=open_change_set(session, name=proposal.name)
         )
-        end, revision = proposal.settle(
-            session, report, changes=proposals.changes(report.absences), publishes=publish
-        )
-    if json:
-        emit(
-            {
-                "source": report.source,
-                "outcome": end.value,
-                "change_set": change_set,
-                "revision": revision,
-                "absences": report.absences,
-                "findings": [findings.as_json(one) for one in report.findings],
-            }
-        )
-    else:
-        say(report.source)
-        counts = table("", *report.absences)
-        counts.add_row("absences", *(f"{number:,}" for number in report.absences.values()))
-        console().print(counts)
-        findings.show(report.findings)
-        proposal.tell(report, end, revision)
-    if report.stopped:
-        raise typer.Exit(FAILED)
+        proposal.conclude(session, report, publishes=publish, json=json)

@@ -9,9 +9,12 @@ from typing import Annotated, Protocol
 import typer
 from sqlalchemy.orm import Session
 
-from gridsvc.cli.console import say
+from gridsvc.cli import findings
+from gridsvc.cli.commands import FAILED
+from gridsvc.cli.console import console, emit, say, table
 from gridsvc.errors import UnknownChangeSet
 from gridsvc.grids.changesets import find_change_set, publish
+from gridsvc.grids.table_imports import CHANGES, TableReport
 from gridsvc.grids.validation import Finding
 
 ChangeSetName = Annotated[
@@ -121,6 +124,39 @@ class Proposal:
                 say(f"Published as revision {revision}.", style="green")
             case End.REFUSED:
                 say(f"Not published, nothing was changed. {stopped}: {mend}.", style="red")
+
+    def conclude(
+        self, session: Session, report: TableReport, *, publishes: bool, json: bool
+    ) -> None:
+        """Settle the import of a flat table and tell all of it.
+
+        Raises:
+            ChangeSetError: what the change set held before stops it.
+            Exit: a finding stops a publish.
+        """
+        altered = sum(changes(counts) for counts in report.changes.values())
+        end, revision = self.settle(session, report, changes=altered, publishes=publishes)
+        if json:
+            emit(
+                {
+                    "source": report.source,
+                    "outcome": end.value,
+                    "change_set": self.name if self.named else None,
+                    "revision": revision,
+                    **report.changes,
+                    "findings": [findings.as_json(one) for one in report.findings],
+                }
+            )
+        else:
+            say(report.source)
+            grid = table("", *CHANGES)
+            for noun, counts in report.changes.items():
+                grid.add_row(noun, *(f"{number:,}" for number in counts.values()))
+            console().print(grid)
+            findings.show(report.findings)
+            self.tell(report, end, revision)
+        if report.stopped:
+            raise typer.Exit(FAILED)
 
 
 def changes(counts: Mapping[str, int]) -> int:

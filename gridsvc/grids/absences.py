@@ -5,12 +5,12 @@ and beginning replaces it (that is how one comes back early); any other is new. 
 because a file does not mention it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, column, func, null, select, table, text
+from sqlalchemy import ColumnElement, null, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import run_sql, sql
@@ -20,29 +20,9 @@ from gridsvc.grids.assignments import PartyRow, party_columns
 from gridsvc.grids.models import Absence, ChangeSet, Party
 from gridsvc.grids.people_files import AbsenceFile
 from gridsvc.grids.schemes import Scheme
-from gridsvc.grids.validation import Finding, check
+from gridsvc.grids.table_imports import TableReport, report_import
 
 ABSENCE_COLUMNS = ("line", "party_code", "valid_from", "valid_to", "reason")
-
-
-@dataclass(slots=True)
-class AbsenceReport:
-    """What an import of absences would do, or did once the caller commits.
-
-    Attributes:
-        source: The file's name.
-        absences: Absences added, changed, unchanged.
-        findings: What is wrong with the change set, stops first.
-    """
-
-    source: str
-    absences: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether anything found stops a publish."""
-        return any(finding.stops for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +46,7 @@ class AbsentParty:
 
 def import_absences(
     session: Session, scheme: Scheme, file: AbsenceFile, *, change_set: ChangeSet
-) -> AbsenceReport:
+) -> TableReport:
     """Propose a file's absences in a change set.
 
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
@@ -86,13 +66,13 @@ def import_absences(
             copy.write_row([getattr(row, column) for column in ABSENCE_COLUMNS])
     _refuse_unknown_parties(session, file, change_set)
     run_sql(session, "gridsvc.grids", "import_absences", change_set=change_set.id)
-    report = AbsenceReport(file.source, dict.fromkeys(("added", "changed", "unchanged"), 0))
-    difference = table("absence_difference", schema="pg_temp")
-    counted = select(column("change", Text()), func.count().label("number"))
-    rows = connection.execute(counted.select_from(difference).group_by(column("change")))
-    report.absences.update((row.change, row.number) for row in rows)
-    report.findings = check(session, scheme, change_set=change_set)
-    return report
+    return report_import(
+        session,
+        scheme,
+        file.source,
+        change_set=change_set,
+        differences={"absences": "absence_difference"},
+    )
 
 
 def _refuse_unknown_parties(session: Session, file: AbsenceFile, change_set: ChangeSet) -> None:

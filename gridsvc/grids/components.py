@@ -5,7 +5,7 @@ Every fault is told with its row. Nothing ends because a file does not mention i
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,17 +21,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import WGS84, Bounds, Crs, convert, parse_crs, to_wgs84
-from gridsvc.db import run_sql, sql
+from gridsvc.db import run_sql
 from gridsvc.errors import CrsNotAccepted, ImportRefused, RowsRefused
 from gridsvc.grids import csv_text
 from gridsvc.grids.areas import DECIMALS, Moment, Page, begin, in_force, storage_box
 from gridsvc.grids.boundary_files import read_boundaries
 from gridsvc.grids.models import ChangeSet, Component, Party, PartyEdit
 from gridsvc.grids.schemes import Scheme
+from gridsvc.grids.table_imports import TableReport, report_import
 from gridsvc.grids.terms import CategoryKind
-from gridsvc.grids.validation import Finding, check
-
-_CHANGES = ("added", "changed", "unchanged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,26 +76,6 @@ class ComponentFile:
     y: np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(slots=True)
-class ComponentReport:
-    """What an import would do, or did once the caller commits.
-
-    Attributes:
-        source: The file's name.
-        components: Components added, changed, unchanged.
-        findings: What is wrong with the change set, stops first.
-    """
-
-    source: str
-    components: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether anything found stops a publish."""
-        return any(finding.stops for finding in self.findings)
-
-
 def read_components(
     path: Path, scheme: Scheme, columns: ComponentColumns, *, crs: str | None = None
 ) -> ComponentFile:
@@ -141,7 +119,7 @@ def import_components(
     *,
     change_set: ChangeSet,
     valid_from: datetime | None = None,
-) -> ComponentReport:
+) -> TableReport:
     """Propose a file's components in a change set.
 
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
@@ -179,11 +157,13 @@ def import_components(
         srid=storage.epsg,
         valid_from=valid_from or datetime.now(UTC),
     )
-    counted = session.execute(sql("gridsvc.grids", "component_changes"))
-    report = ComponentReport(file.source, dict.fromkeys(_CHANGES, 0))
-    report.components.update({row.change: row.number for row in counted})
-    report.findings = check(session, scheme, change_set=change_set)
-    return report
+    return report_import(
+        session,
+        scheme,
+        file.source,
+        change_set=change_set,
+        differences={"components": "component_difference"},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,7 @@ one that differs from a live one only in its role or its end replaces it (that i
 ends the one who leaves); any other is new. Nothing ends because a file does not mention it.
 """
 
-from dataclasses import dataclass, field
-
-from sqlalchemy import Text, column, func, select, table, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import run_sql
@@ -15,7 +13,7 @@ from gridsvc.errors import RowsRefused
 from gridsvc.grids import models
 from gridsvc.grids.people_files import PeopleFile
 from gridsvc.grids.schemes import Scheme
-from gridsvc.grids.validation import Finding, check
+from gridsvc.grids.table_imports import TableReport, report_import
 from gridsvc.grids.weekhours import week_hours_to_range
 
 PARTY_COLUMNS = ("code", "name", "kind", "phone")
@@ -33,31 +31,9 @@ ASSIGNMENT_COLUMNS = (
 )
 
 
-@dataclass(slots=True)
-class PeopleReport:
-    """What an import of people would do, or did once the caller commits.
-
-    Attributes:
-        source: The file's name.
-        parties: Parties added, changed, unchanged.
-        assignments: Assignments added, changed, unchanged.
-        findings: What is wrong, stops first.
-    """
-
-    source: str
-    parties: dict[str, int] = field(default_factory=dict)
-    assignments: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether anything found stops a publish."""
-        return any(finding.stops for finding in self.findings)
-
-
 def import_people(
     session: Session, scheme: Scheme, file: PeopleFile, *, change_set: models.ChangeSet
-) -> PeopleReport:
+) -> TableReport:
     """Propose a file's parties and assignments in a change set and check what would result.
 
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
@@ -89,16 +65,13 @@ def import_people(
             copy.write_row([row.line, *cells])
     run_sql(session, "gridsvc.grids", "import_people", change_set=change_set.id)
     _refuse_backward_periods(session, file)
-    report = PeopleReport(file.source)
-    for counts, noun in ((report.parties, "party"), (report.assignments, "assignment")):
-        counts.update(dict.fromkeys(("added", "changed", "unchanged"), 0))
-        counted = select(column("change", Text()), func.count().label("number")).select_from(
-            table(f"{noun}_difference", schema="pg_temp")
-        )
-        rows = connection.execute(counted.group_by(column("change")))
-        counts.update((row.change, row.number) for row in rows)
-    report.findings = check(session, scheme, change_set=change_set)
-    return report
+    return report_import(
+        session,
+        scheme,
+        file.source,
+        change_set=change_set,
+        differences={"parties": "party_difference", "assignments": "assignment_difference"},
+    )
 
 
 def _refuse_backward_periods(session: Session, file: PeopleFile) -> None:

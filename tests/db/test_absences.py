@@ -14,7 +14,7 @@ from gridsvc.errors import (
     ImportRefused,
     RowsRefused,
 )
-from gridsvc.grids.absences import AbsenceReport, import_absences, list_absences
+from gridsvc.grids.absences import import_absences, list_absences
 from gridsvc.grids.areas import moment
 from gridsvc.grids.changesets import (
     find_change_set,
@@ -24,6 +24,7 @@ from gridsvc.grids.changesets import (
     withdraw,
 )
 from gridsvc.grids.people_files import AbsenceFile, read_absences
+from gridsvc.grids.table_imports import TableReport
 from tests.factories import (
     appoint,
     ask,
@@ -181,19 +182,19 @@ def read(path: Path, *rows: str, header: str = HEADER, encoding: str = "utf-8") 
     return read_absences(path, SCHEME)
 
 
-def bring(session: Session, path: Path, *rows: str, name: str = "away") -> AbsenceReport:
+def bring(session: Session, path: Path, *rows: str, name: str = "away") -> TableReport:
     change_set = new_change_set(session, name)
     return import_absences(session, SCHEME, read(path, *rows), change_set=change_set)
 
 
-def take_over(session: Session, path: Path, *rows: str) -> AbsenceReport:
+def take_over(session: Session, path: Path, *rows: str) -> TableReport:
     report = bring(session, path, *rows)
     publish(session, find_change_set(session, "away"))
     return report
 
 
-def changes(report: AbsenceReport) -> dict[str, int]:
-    return {change: count for change, count in report.absences.items() if count}
+def changes(report: TableReport) -> dict[str, int]:
+    return {change: count for change, count in report.changes["absences"].items() if count}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])

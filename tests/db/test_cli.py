@@ -977,6 +977,6 @@ def test_strips_of_shops_are_kept_for_a_planner(cli: Cli, town: str, tmp_path: P
     assert kept.exit_code == 0, kept.output
     assert "3 shops, 2 strips, 1 refused" in kept.stdout
     assert state(town) != before
-    wrong = cli(*args[:3], buildings, *args[4:])
+    wrong = cli(*args[:3], args[7], *args[4:])  # roads for shops
     assert wrong.exit_code == 1
-    assert "not every shop is a point" in wrong.stderr
+    assert "not every shop is a point or a polygon" in wrong.stderr

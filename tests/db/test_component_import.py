@@ -14,10 +14,10 @@ from gridsvc.errors import ImportRefused, RowsRefused
 from gridsvc.grids.changesets import publish
 from gridsvc.grids.components import (
     ComponentColumns,
-    ComponentReport,
     import_components,
     read_components,
 )
+from gridsvc.grids.table_imports import TableReport
 from tests.factories import (
     EAST_M,
     NORTH_M,
@@ -54,12 +54,12 @@ def frame(*rows: tuple[object, object, object, float | None]) -> pd.DataFrame:
     )
 
 
-def take(session: Session, path: Path, columns: ComponentColumns = COLUMNS) -> ComponentReport:
+def take(session: Session, path: Path, columns: ComponentColumns = COLUMNS) -> TableReport:
     """Import a file in the storage CRS and publish what it changes."""
     file = read_components(path, SCHEME, columns, crs=STORAGE)
     change_set = new_change_set(session, f"import {path.name}")
     report = import_components(session, SCHEME, file, change_set=change_set)
-    if report.components["added"] or report.components["changed"]:
+    if report.changes["components"]["added"] or report.changes["components"]["changed"]:
         publish(session, change_set)
     return report
 
@@ -80,9 +80,9 @@ def test_tables_are_imported_once(town: Session, tmp_path: Path, ending: str) ->
     path = tmp_path / f"lamps.{ending}"
     rows = frame(*LAMPS)
     rows.to_csv(path, index=False) if ending == "csv" else rows.to_parquet(path)
-    assert take(town, path).components == {"added": 2, "changed": 0, "unchanged": 0}
+    assert take(town, path).changes["components"] == {"added": 2, "changed": 0, "unchanged": 0}
     assert live(town) == [("L1", "C0201", "P1", 10, True), ("L2", "C0201", "P2", 20, True)]
-    assert take(town, path).components == {"added": 0, "changed": 0, "unchanged": 2}
+    assert take(town, path).changes["components"] == {"added": 0, "changed": 0, "unchanged": 2}
 
 
 @pytest.mark.parametrize("ending", ["geojson", "gpkg"])
@@ -96,7 +96,7 @@ def test_files_of_points_are_imported(town: Session, tmp_path: Path, ending: str
     columns = ComponentColumns(code="no", category="kind", owner="unit")
     file = read_components(path, SCHEME, columns)
     report = import_components(town, SCHEME, file, change_set=new_change_set(town))
-    assert report.components["added"] == 2
+    assert report.changes["components"]["added"] == 2
 
 
 def test_a_changed_component_ends_and_begins_anew(town: Session, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_changed_component_ends_and_begins_anew(town: Session, tmp_path: Path)
     # In one test's transaction time stands still: the old version began before.
     town.execute(text("UPDATE gridsvc.component SET valid_from = valid_from - interval '1 day'"))
     frame(("L1", "C0201", "P2", 10)).to_csv(path, index=False)
-    assert take(town, path).components == {"added": 0, "changed": 1, "unchanged": 0}
+    assert take(town, path).changes["components"] == {"added": 0, "changed": 1, "unchanged": 0}
     # What the file does not mention stays.
     assert live(town) == [
         ("L1", "C0201", "P1", 10, False),

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from gridsvc.errors import ChangeSetRefused, ImportRefused, RowsRefused
 from gridsvc.grids.changesets import find_change_set, publish
-from gridsvc.grids.people import PeopleReport, import_people
+from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import PeopleFile, read_people
 from gridsvc.grids.scheme_store import load_scheme
+from gridsvc.grids.table_imports import TableReport
 from gridsvc.grids.weekhours import ALWAYS, parse_week_hours
 from tests.factories import FOUNDED_AT, ask, box, found, make_scheme, new_change_set
 
@@ -236,13 +237,13 @@ def town(session: Session) -> Session:
     return session
 
 
-def bring(session: Session, path: Path, *rows: str, name: str = "people") -> PeopleReport:
+def bring(session: Session, path: Path, *rows: str, name: str = "people") -> TableReport:
     return import_people(
         session, SCHEME, read(path, *rows), change_set=new_change_set(session, name)
     )
 
 
-def take_over(session: Session, path: Path, *rows: str) -> PeopleReport:
+def take_over(session: Session, path: Path, *rows: str) -> TableReport:
     report = bring(session, path, *rows)
     publish(session, find_change_set(session, "people"))
     return report
@@ -253,11 +254,11 @@ def holder(session: Session, at: datetime | None = None) -> str | None:
     return given and given["party"]["code"]
 
 
-def changes(report: PeopleReport) -> dict[str, int]:
-    return {change: count for change, count in report.assignments.items() if count}
+def changes(report: TableReport) -> dict[str, int]:
+    return {change: count for change, count in report.changes["assignments"].items() if count}
 
 
-def words(report: PeopleReport) -> list[str]:
+def words(report: TableReport) -> list[str]:
     return [str(finding) for finding in report.findings]
 
 
@@ -266,16 +267,16 @@ def test_a_file_adds_its_people_and_the_same_again_changes_nothing(
 ) -> None:
     rows = [row(categories="01;02"), row("B1", name="街道办", kind="body", area="0013", since="")]
     report = take_over(town, path, *rows)
-    assert (changes(report), report.parties["added"]) == ({"added": 3}, 2)
+    assert (changes(report), report.changes["parties"]["added"]) == ({"added": 3}, 2)
     again = bring(town, path, *rows)
-    assert (changes(again), again.parties["unchanged"]) == ({"unchanged": 3}, 2)
+    assert (changes(again), again.changes["parties"]["unchanged"]) == ({"unchanged": 3}, 2)
     assert again.findings == []
 
 
 def test_a_changed_phone_changes_the_party_only(town: Session, path: Path) -> None:
     take_over(town, path, row())
     report = take_over(town, path, row(phone="13900001234"))
-    assert (report.parties["changed"], changes(report)) == (1, {"unchanged": 1})
+    assert (report.changes["parties"]["changed"], changes(report)) == (1, {"unchanged": 1})
     shown = ask(town, east_m=50, north_m=50, reveal=True)["responsible"]["party"]["phone"]
     assert shown == "13900001234"
 
