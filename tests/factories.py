@@ -392,6 +392,7 @@ def file_as_of(
         x=x,
         y=y,
         crs=STORAGE,
+        **given["point"],
         point=from_shape(shapely.Point(x, y), srid=small_city.SRID),
         category=category,
         received_at=at,

@@ -227,7 +227,7 @@ class OfJurisdiction(_Arguments):
     """The code of the city's scheme; there is one here, so it may be left out."""
 
 
-_Listed = Annotated[tuple[str, ...], Field(max_length=MOST)]
+_Listed = Annotated[tuple[Text, ...], Field(max_length=MOST)]
 
 
 class Wanted(OfJurisdiction):

@@ -19,6 +19,8 @@ def decode(raw: bytes) -> str:
     """
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16")
+    if b"\0" in raw:
+        raise ValueError("it holds NUL characters")  # which no text of PostgreSQL does
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -81,7 +83,7 @@ def read(
         raise ImportRefused(
             str(path), f"it cannot be read ({error.strerror})", remedy="Name a file that exists"
         ) from error
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise ImportRefused(
             path.name, str(error), remedy="Save it as CSV UTF-8 or as GB18030"
         ) from error

@@ -75,7 +75,11 @@ def draft_strips(  # noqa: PLR0913 -- three inputs and three lengths
     # A shop's own walls are walls too, and keep others' strips out.
     parts = np.concatenate([parts, shapely.get_parts(shops[is_area])])
     solid = np.array(
-        [shapely.orient_polygons(p) for p in shapely.make_valid(parts) if p.geom_type == "Polygon"],
+        [
+            shapely.orient_polygons(p)
+            for p in shapely.get_parts(shapely.make_valid(parts))
+            if p.geom_type == "Polygon"
+        ],
         dtype=object,
     )
     barriers = shapely.get_parts(lines[~shapely.is_missing(lines)])

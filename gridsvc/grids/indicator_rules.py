@@ -64,9 +64,19 @@ def _value(node: ast.AST, counts: Mapping[str, float]) -> float:
             raise ValueError("only counts, numbers, brackets and + - * / have a meaning")
 
 
+def _check(node: ast.AST) -> None:
+    """Refuse what has no meaning, also where working it out would stop earlier at a zero."""
+    match node:
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            _check(left)
+            _check(right)
+        case _:
+            _value(node, dict.fromkeys(COUNTS, 1))
+
+
 def _formula(text: str) -> str:
     try:
-        rate_of(text, dict.fromkeys(COUNTS, 1))
+        _check(_parsed(text))
     except ValueError as error:
         refuse(
             f"{text!r} cannot be worked out: {error}",
@@ -104,6 +114,8 @@ class IndicatorRules(SchemeTable):
         rates = [rate.code for rate in self.rates]
         if twice := {code for code in rates if rates.count(code) > 1}:
             refuse(f"there are two rates {min(twice)!r}", "Give each its own code")
+        if taken := set(rates) & {*COUNTS, "key", "name", "class", "rank"}:
+            refuse(f"{min(taken)!r} is the name of a column already", "Choose another code")
         seen: dict[tuple[str, str], str] = {}
         for one in self.classes:
             for area in one.areas:

@@ -273,6 +273,10 @@ _DATE = re.compile(
 )
 
 
+# Beyond them an instant has no local time in some time zone.
+_YEARS = range(1000, 9000)
+
+
 def read_instant(column: str, value: str, zone: ZoneInfo) -> datetime | None:
     """Read a cell's date or time, local without an offset; None where it is empty.
 
@@ -292,4 +296,6 @@ def read_instant(column: str, value: str, zone: ZoneInfo) -> datetime | None:
         )
     except ValueError as error:
         raise _Fault(f"{column} {value!r} is no date: {error}") from error
+    if local.year not in _YEARS:
+        raise _Fault(f"{column} {value!r} is no time that all clocks can show; leave it empty")
     return local if local.tzinfo else local.replace(tzinfo=zone)

@@ -244,7 +244,7 @@ def act(session: Session, case_id: int, wanted: Act, now: datetime | None = None
         details |= on_step(scheme, row.category, row.step, since=at)
     elif wanted.kind is EventKind.DECLARED_HARD and row.state == CaseState.DISPATCHED:
         first = reports_of(session, row.id)[0][1]
-        to_party = hard_tier(session, scheme, first, now=at)
+        to_party = to_party or hard_tier(session, scheme, first, now=at)
     elif wanted.kind is EventKind.RESUMED:
         state, resumed = _resumed(session, row, scheme, at)
         details |= resumed
@@ -624,7 +624,9 @@ def _closing(
 
 def _new_first(session: Session, scheme: Scheme, case_id: int, first: Report) -> dict[str, Any]:
     """Say, as an event's details, that a case has another first report, and so another time."""
-    told = {"first": _first(session, first)}
+    told: dict[str, Any] = {"first": _first(session, first)}
+    if _locked(session, case_id).tier != TierCode.HARD:
+        told["tier"] = _tier(session, first).get("tier")
     if first.received_at is None:
         return told
     rests = pauses(read_log(session, case_id))
@@ -642,11 +644,13 @@ def _resumed(
     told = _closing(scheme, row.category, row.opened_at, rests)
     if before.state is CaseState.DISPATCHED:
         since = next(
-            one.at
+            one
             for one in reversed(log)
             if one.kind is not EventKind.RESUMED and "step" in one.details
         )
-        told |= on_step(scheme, row.category, row.step, since=since, pauses=rests)
+        # Where nobody further holds a step, the case is not asked again.
+        if not since.details.get("exhausted"):
+            told |= on_step(scheme, row.category, row.step, since=since.at, pauses=rests)
     return before.state, told
 
 

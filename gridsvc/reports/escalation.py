@@ -5,13 +5,14 @@ that nobody holds is skipped, and the log says so. On the last step there is now
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from gridsvc.errors import GridsvcError
+from gridsvc.crs import WGS84, convert, parse_crs
+from gridsvc.errors import GridsvcError, UnknownCategory
 from gridsvc.grids.case_rules import Stage
 from gridsvc.grids.component_rules import TierCode
 from gridsvc.grids.limits import Limit
@@ -86,7 +87,7 @@ def next_step(  # noqa: PLR0913 -- a case's place, and the moment
         cause: Why it climbs.
     """
     skipped: list[int] = []
-    for rung in _chain(session, first, now):
+    for rung in _chain(session, scheme, first, now):
         if rung["step"] <= step:
             continue
         if rung["party"] is None:
@@ -104,7 +105,7 @@ def next_step(  # noqa: PLR0913 -- a case's place, and the moment
 def hard_tier(session: Session, scheme: Scheme, first: Report, *, now: datetime) -> str | None:
     """Find who takes hard problems at a case's place now; None without the tier, or a holder."""
     tier = scheme.tier(TierCode.HARD)
-    question = _question(first, now)
+    question = _question(scheme, first, now)
     if tier is None or question is None:
         return None
     try:
@@ -113,18 +114,26 @@ def hard_tier(session: Session, scheme: Scheme, first: Report, *, now: datetime)
         return None
 
 
-def _question(first: Report, now: datetime) -> Question | None:
-    if first.x is None or first.y is None:
+def _question(scheme: Scheme, first: Report, now: datetime) -> Question | None:
+    """Ask at a report's converted point: what it was told in may mean another place today."""
+    if first.lon is None or first.lat is None:
         return None
-    return Question(x=first.x, y=first.y, crs=first.crs, at=now, category=first.category)
+    crs = parse_crs(scheme.input_crs[0])
+    x, y = convert(first.lon, first.lat, source=WGS84, target=crs)
+    return Question(x=float(x), y=float(y), crs=crs.name, at=now, category=first.category)
 
 
-def _chain(session: Session, first: Report, now: datetime) -> list[dict[str, Any]]:
-    question = _question(first, now)
+def _chain(session: Session, scheme: Scheme, first: Report, now: datetime) -> list[dict[str, Any]]:
+    question = _question(scheme, first, now)
     if question is None:
         return []
+    steps: list[dict[str, Any]]
     try:
-        steps: list[dict[str, Any]] = answer(session, question)["escalation"]
+        try:
+            steps = answer(session, question)["escalation"]
+        except UnknownCategory:
+            # It was in use when the report came in; whoever is general answers for it now.
+            steps = answer(session, replace(question, category=None))["escalation"]
     except GridsvcError:
         # The city has changed so that nobody answers there any more: no step is held.
         return []

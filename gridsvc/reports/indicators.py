@@ -7,6 +7,7 @@ least once; `deferred` are the suspended ones, which count in should_close or no
 says. So a rate never mixes cases of different months, and a past month's figures stay.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,9 @@ from gridsvc.grids.schemes import Scheme
 
 MAX_PERIODS = 60
 """Months of a series: five years."""
+
+# A span may be compared with one as long before it.
+_YEARS = range(1900, 2200)
 
 
 class By(StrEnum):
@@ -149,12 +153,10 @@ def month_of(text: str, zone: ZoneInfo) -> Period:
     Raises:
         IndicatorsRefused: it is none.
     """
-    try:
-        start = datetime.strptime(text, "%Y-%m").replace(tzinfo=zone)
-    except ValueError:
-        raise IndicatorsRefused(
-            "month", f"{text!r} is no month", remedy="Write it like 2026-10"
-        ) from None
+    told = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text)
+    if told is None or int(told[1]) not in _YEARS:
+        raise IndicatorsRefused("month", f"{text!r} is no month", remedy="Write it like 2026-10")
+    start = datetime(int(told[1]), int(told[2]), 1, tzinfo=zone)
     return Period(start, _months_on(start, 1))
 
 
@@ -169,10 +171,20 @@ def period_of(
     if month is not None and starts_at is None and ends_at is None:
         return month_of(month, zone)
     if month is None and starts_at is not None and ends_at is not None:
-        return Period(starts_at, ends_at)
+        return _sane(Period(starts_at, ends_at))
     raise IndicatorsRefused(
         "month", "give a month, or from and to", remedy="Name a month, such as 2026-10"
     )
+
+
+def _sane(period: Period) -> Period:
+    if period.starts_at >= period.ends_at:
+        raise IndicatorsRefused("to", "it is not after from", remedy="Swap the two")
+    if not {period.starts_at.year, period.ends_at.year} <= set(_YEARS):
+        raise IndicatorsRefused(
+            "from", "there are no cases so long before or after", remedy="Ask for this century"
+        )
+    return period
 
 
 def indicators(
@@ -209,8 +221,6 @@ def indicators(
             remedy=f"Use one of {', '.join(codes)}" if codes else "Add it to the scheme",
         )
     ranked_by = ranked_by or next(iter(codes), None)
-    if period.starts_at >= period.ends_at:
-        raise IndicatorsRefused("to", "it is not after from", remedy="Swap the two")
     zone = scheme.zone
     previous, last_year = _before(period, zone), _year_before(period, zone)
     if by is By.MONTH:

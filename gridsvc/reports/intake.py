@@ -151,7 +151,8 @@ def file_report(
             channel=draft.channel.value,
             x=draft.x,
             y=draft.y,
-            crs=draft.crs,
+            # What it was taken for, so that another first CRS later does not move it.
+            crs=draft.crs or scheme.input_crs[0],
             **_place(draft, scheme),
             accuracy_m=draft.accuracy_m,
             category=draft.category,

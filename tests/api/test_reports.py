@@ -95,7 +95,12 @@ def test_a_report_is_stored_with_its_answer_and_found_again(
     assert given["mark"] == "routed"
     assert given["answer"]["responsible"]["party"]["code"] == "P1"
     assert given["revision"] == given["answer"]["revision"] == 1
-    assert given["input"] == {"x": YARD["lon"], "y": YARD["lat"], "crs": None, "accuracy_m": 20}
+    assert given["input"] == {
+        "x": YARD["lon"],
+        "y": YARD["lat"],
+        "crs": "EPSG:4326",
+        "accuracy_m": 20,
+    }
     assert given["point"]["lon"] == pytest.approx(YARD["lon"], abs=1e-9)
     assert given["photo_urls"] == ["https://photos.example/1.jpg"]
     assert given["earlier"] == []

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from gridsvc.grids.scheme_store import load_scheme
+from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.reports.case_log import Event, replay
 from gridsvc.reports.case_records import CaseSummary, read_case, read_log, standing_of
 from gridsvc.reports.cases import Act, act, climb, open_case
@@ -276,6 +276,28 @@ def test_where_no_further_step_is_held_a_timeout_comes_once(found: Found) -> Non
     told = last(town, case).details
     assert (told["skipped"], told["exhausted"], told["due_at"]) == ([3], True, None)
     assert climb(town, local("12-31 12:00")) == ()
+
+
+def test_a_case_climbs_from_where_it_is_whatever_comes_first_in_the_scheme_now(
+    town: Session,
+) -> None:
+    case = opened(town, "09-14 09:00")
+    do(town, case, EventKind.DISPATCHED, "09-14 10:00")
+    scheme = current_scheme(town)
+    # Read in GCJ-02 the same numbers lie some hundred metres away.
+    load_scheme(town, scheme.model_copy(update={"input_crs": ("gcj02", "EPSG:4326")}))
+    climbed = act(town, case.id, Act(kind=EventKind.NO_EFFECT, actor="desk", reason="shut"))
+    assert (climbed.step, climbed.holder) == (2, "B1")
+
+
+def test_a_case_whose_category_is_out_of_use_climbs_as_a_general_one(town: Session) -> None:
+    case = opened(town, "09-14 09:00")
+    do(town, case, EventKind.DISPATCHED, "09-14 10:00")
+    scheme = current_scheme(town)
+    left = tuple(one for one in scheme.categories if one.code != "0102")
+    load_scheme(town, scheme.model_copy(update={"categories": left}))
+    climbed = act(town, case.id, Act(kind=EventKind.NO_EFFECT, actor="desk", reason="shut"))
+    assert (climbed.step, climbed.holder) == (2, "B1")
 
 
 def test_a_hand_over_changes_who_gets_it(town: Session) -> None:

@@ -112,7 +112,10 @@ def counts(row: Row) -> dict[str, int]:
 def test_a_month_is_counted_by_hand(town: Session) -> None:
     first = case(town, "2026-10-01T00:00", "2026-10-02T18:00", "2026-10-02T18:00")  # to the instant
     case(town, "2026-10-03T10:00", "2026-10-04T10:00", "2026-10-04T10:00:00.000001")  # late by a µs
-    case(town, "2026-10-05T10:00", "2026-10-06T10:00", return_count=2, step=3)  # open
+    climbed = case(town, "2026-10-05T10:00", "2026-10-06T10:00", return_count=2)  # open
+    # Dispatched again it is back on the first step, and has climbed all the same.
+    event(town, climbed, "escalated", "2026-10-05T14:00", to_party="B1", details={"step": 2})
+    event(town, climbed, "dispatched", "2026-10-05T16:00", to_party="P1", details={"step": 1})
     case(town, "2026-10-31T10:00", "2026-11-02T10:00", "2026-10-31T12:00")  # due in November
     case(town, "2026-09-30T10:00", "2026-10-01T10:00", "2026-10-01T09:00")  # opened in September
     case(town, "2026-10-07T10:00", "2026-10-08T10:00", "2026-11-01T00:00")  # closed after the month

@@ -71,6 +71,13 @@ def test_a_shop_drawn_as_a_polygon_has_its_front_at_the_street() -> None:
     assert not shapely.relate_pattern(one, other, "T********")
 
 
+def test_a_house_whose_ring_crosses_itself_keeps_strips_out() -> None:
+    bow = shapely.Polygon([(20, 3), (40, 3), (20, 8), (40, 8)])
+    (strip,) = draft_strips(objects(shop(30)), objects(WALL, bow), objects(CENTRE)).strips
+    assert strip is not None
+    assert strip.intersection(shapely.make_valid(bow)).area <= 0.1
+
+
 def test_a_polygon_away_from_any_road_is_refused() -> None:
     draft = draft_strips(objects(shapely.box(0, 60, 8, 70)), objects(), objects(CENTRE))
     assert (draft.strips, draft.refused) == ([None], {0: Refusal.NO_ROAD})

@@ -72,5 +72,15 @@ def test_classes_name_layers_that_there_are_and_areas_once() -> None:
     assert "S1 is in the classes A and B" in faults(twice)
 
 
+@pytest.mark.parametrize("formula", ["closed / (filed - 1) + clsoed", "1 / 0 + filed ** 2"])
+def test_a_zero_on_the_way_hides_no_fault(formula: str) -> None:
+    assert "indicators.rate[0].formula" in faults(RATE.replace("{}", formula))
+
+
+def test_a_rate_is_not_called_like_a_column() -> None:
+    told = faults(RATE.replace('"rate"', '"closed"').replace("{}", "filed"))
+    assert "'closed' is the name of a column already" in told
+
+
 def test_a_rate_has_a_code_of_its_own() -> None:
     assert "there are two rates 'rate'" in faults(RATE.replace("{}", "filed") * 2)

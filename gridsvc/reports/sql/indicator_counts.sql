@@ -7,13 +7,16 @@
 -- opened in the period (filed, repeated, escalated), or to be closed in it and not somebody else's
 -- (should_close, closed, on_time, returned, deferred). What was closed after the period's end is
 -- not closed for it. A case has the key 'layer' once for each layer whose area covers its place.
--- Leans on case_opened_at_idx and case_due_at_idx.
+-- Leans on case_opened_at_idx, case_due_at_idx and case_event_pkey.
 WITH period AS (
     SELECT * FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
         WITH ORDINALITY AS p (starts, ends, n)
 ), counted AS (
     SELECT p.n, c.id, 1 AS filed, c.report_count - 1 AS repeated,
-           CASE WHEN c.step > 1 THEN 1 ELSE 0 END AS escalated,
+           CASE WHEN EXISTS (
+               SELECT FROM gridsvc.case_event AS v
+               WHERE v.case_id = c.id AND v.kind = 'escalated' AND v.to_party IS NOT NULL)
+           THEN 1 ELSE 0 END AS escalated,
            0 AS should_close, 0 AS closed, 0 AS on_time, 0 AS returned, 0 AS deferred,
            c.responsible, c.areas, c.category
     FROM period AS p

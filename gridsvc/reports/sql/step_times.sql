@@ -11,9 +11,9 @@ WITH told AS (
     JOIN gridsvc.case_event AS e ON e.case_id = c.id
     WHERE c.opened_at >= :starts AND c.opened_at < :ends
       -- What does not take a case from its holder does not end a stay.
-      AND e.kind NOT IN ('joined', 'parted', 'merged', 'no_effect', 'declared_hard')
-      -- Above the last step there is nobody to climb to.
-      AND (e.kind <> 'escalated' OR e.to_party IS NOT NULL)
+      AND e.kind NOT IN ('joined', 'parted', 'merged', 'no_effect')
+      -- Above the last step there is nobody to climb to; a hard case may have no tier to go to.
+      AND (e.kind NOT IN ('escalated', 'declared_hard') OR e.to_party IS NOT NULL)
     WINDOW following AS (PARTITION BY e.case_id ORDER BY e.number)
 )
 SELECT t.to_party AS party, t.step, count(*) AS cases,
