@@ -6,9 +6,11 @@ PORT=${PORT:-8000}
 SCHEME=${SCHEME:-demo}
 url="http://127.0.0.1:$PORT"
 # One city, one database: each made-up way to run a city has an embedded one of its own.
+cli=".venv/bin/gridsvc --help"
 down=".venv/bin/gridsvc down"
 if [ "$SCHEME" != demo ]; then
     export GRIDSVC_HOME=${GRIDSVC_HOME:-.gridsvc-$SCHEME}
+    cli="GRIDSVC_HOME=$GRIDSVC_HOME $cli"
     down="GRIDSVC_HOME=$GRIDSVC_HOME $down"
 fi
 case $SCHEME in
@@ -69,6 +71,7 @@ chaoyang) "$gridsvc" locate 116.45411 39.94400 --at 2026-10-12T09:00 ;;  # after
 qingdao) "$gridsvc" locate 116.4612 39.9219 --category 0402 ;;           # a burst pipe
 nanan) "$gridsvc" locate 116.47896332 39.90486274 --category C0107 ;;    # a cover, whose?
 xuzhou) "$gridsvc" locate 116.4612 39.9219 --category 0101 ;;            # litter near a kiosk
+cangzhou) "$gridsvc" locate 116.46584 39.94720 --crs EPSG:4326 ;;       # in front of a shop
 *) "$gridsvc" locate 116.4674 39.9233 --crs gcj02 --accuracy 15 ;;       # a phone's position
 esac
 
@@ -86,7 +89,8 @@ cat <<END
   who answers here    $url/maps/responsible
   this month          $url/indicators?month=$(date +%Y-%m)
   the API             $url/docs
-  one answer          $url/v1/responsible?lon=116.4612&lat=39.9219
+  one answer          $url/v1/responsible?lon=116.4612&lat=39.9219&crs=EPSG:4326
+  the command line    $cli
   stop                Ctrl-C; the database stays up until: $down
 
 ready: $url

@@ -34,8 +34,9 @@ SERVICE_ROLE = "gridsvc_service"
 
 DESCRIPTION = """
 Errors are problems of RFC 9457, `application/problem+json`; their `type` is
-`urn:gridsvc:problem:NAME`, a stable name. Times are RFC 3339 with an offset. Every answer names
-the `revision` it came from. `X-Request-ID` is taken over if given, and is in every response.
+`urn:gridsvc:problem:NAME`, a stable name. Times are RFC 3339 with an offset. Answers about
+areas and people name the `revision` they came from. `X-Request-ID` is taken over if given, and
+is in every response.
 """
 
 

@@ -76,7 +76,7 @@ class Properties(_Told):
 
 class _Feature(_Told):
     type: Literal["Feature"]
-    id: str = Field(examples=["street/110105001"])
+    id: str = Field(examples=["street/110199005"])
     properties: Properties
     geometry: Geometry
 

@@ -170,7 +170,11 @@ def escalation(
     )
 
 
-@router.get("/indicators", response_class=HTMLResponse, summary="The same as a page to print")
+@router.get(
+    "/indicators",
+    response_class=HTMLResponse,
+    summary="Counts and rates of a period, as a page to print",
+)
 def page(
     wanted: Annotated[IndicatorQuery, Query()],
     caller: MaySeeRecords,  # noqa: ARG001

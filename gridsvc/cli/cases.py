@@ -17,7 +17,7 @@ from gridsvc.reports.terms import CaseState
 
 app = typer.Typer(help="Cases and their events.", no_args_is_help=True)
 
-_LIST = "gridsvc cases list --state dispatched --layer street --area 110105001"
+_LIST = "gridsvc cases list --state dispatched --layer street --area 110199005"
 _SHOW = "gridsvc cases show 17"
 _CLIMB = "gridsvc cases climb"
 _CODE = "CODE"
@@ -49,7 +49,7 @@ def list_(  # noqa: PLR0913 -- the options of the command
     after: Annotated[
         int | None, typer.Option(metavar="ID", help="Only those that follow this case.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most cases.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most cases.")] = 50,
     json: Json = False,
 ) -> None:
     """Show cases in the order in which they came into being; times are local."""
@@ -75,7 +75,9 @@ def list_(  # noqa: PLR0913 -- the options of the command
 
 @app.command(epilog=example(_SHOW))
 def show(
-    case_id: Annotated[int, typer.Argument(metavar="CASE", help="Its number.")],
+    case_id: Annotated[
+        int, typer.Argument(metavar="CASE", min=1, max=2**63 - 1, help="Its number.")
+    ],
     *,
     json: Json = False,
 ) -> None:

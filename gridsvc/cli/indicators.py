@@ -9,6 +9,7 @@ import typer
 from gridsvc.cli.commands import Json, example, instant, parse_time
 from gridsvc.cli.console import console, emit, say, table
 from gridsvc.cli.database import open_session
+from gridsvc.errors import TableError
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.reports import indicators as figures
 from gridsvc.reports.indicator_tables import COUNT_TITLES, flat, to_csv, to_html
@@ -71,10 +72,10 @@ def indicators(  # noqa: PLR0913 -- the options of the command
         if html is not None:
             levels = figures.escalation_levels(session, period)
             times = figures.step_times(session, period)
-            html.write_text(to_html(scheme, found, levels, times), encoding="utf-8")
+            _write(html, to_html(scheme, found, levels, times), encoding="utf-8")
     if csv is not None:
         # Spreadsheets take UTF-8 for something else without the mark.
-        csv.write_text(to_csv(found), encoding="utf-8-sig", newline="")
+        _write(csv, to_csv(found), encoding="utf-8-sig")
     if json:
         emit({"period": found.period, "ranked_by": found.ranked_by, "rows": list(flat(found))})
         return
@@ -82,6 +83,17 @@ def indicators(  # noqa: PLR0913 -- the options of the command
     for path in (csv, html):
         if path is not None:
             say(f"Written: {path}")
+
+
+def _write(path: Path, text: str, *, encoding: str) -> None:
+    try:
+        path.write_text(text, encoding=encoding, newline="")
+    except OSError as error:
+        raise TableError(
+            path,
+            f"cannot be written ({error.strerror})",
+            remedy="Name a file in a folder that is there and may be written to",
+        ) from error
 
 
 def _show(found: figures.Indicators) -> None:

@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         epilog=example(
-            "gridsvc records --layer shopfront --area 110199001001-S0001",
-            "gridsvc records --party P-0012 --json",
+            "gridsvc records --layer shopfront --area 110199001003S001",
+            "gridsvc records --party P0012 --json",
         )
     )(records)
 

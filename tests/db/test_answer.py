@@ -95,7 +95,7 @@ def test_a_rung_without_a_holder_is_passed_and_named(town: Session) -> None:
     assert party(given) == "city"
     assert given["reason"] == (
         "locality (属地兜底): district is the last rung; "
-        "nobody holds responsibility at courtyard X, courtyard Y, street S1"
+        "nobody is on duty for responsibility at courtyard X, courtyard Y, street S1"
     )
 
 

@@ -356,6 +356,9 @@ def test_the_command_shows_and_writes(
     assert table.read_bytes().startswith(b"\xef\xbb\xbfkey,name,class,rank,filed")
     assert "甲街道" in page.read_text(encoding="utf-8")
     assert '"closing_rate": 1.0' in CliRunner().invoke(app, [*args, "--json"]).stdout
+    nowhere = CliRunner().invoke(app, [*args, "--csv", str(tmp_path / "none" / "x.csv")])
+    assert nowhere.exit_code == 1
+    assert "cannot be written (No such file or directory)" in nowhere.output
     wrong = CliRunner().invoke(app, ["indicators"])
     assert wrong.exit_code == 1
     assert "Name a month, such as 2026-10" in wrong.output

@@ -227,7 +227,7 @@ def test_one_after_the_other_until_the_next_rung(town: Session) -> None:
         assert codes(town) == answered, party
     lead = enforcement(town)["lead"]
     assert lead["stand_in"] is None
-    assert lead["reason"].endswith("nobody holds enforcement at street S0")
+    assert lead["reason"].endswith("nobody is on duty for enforcement at street S0")
 
 
 def test_a_lead_out_of_hours_is_off_shift(session: Session) -> None:

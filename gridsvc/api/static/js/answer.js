@@ -62,7 +62,7 @@ export class City {
       .replace(/^ownership unclear: no (.+?) within ([\d.]+) m(?=;|$)/,
         (_, name, m) => `权属不清：${metres(Number(m))}内没有登记的${this.categoryNamed(name)}`)
       .replace(/; (\S+) covers the point/, (_, l) => `；此点位于${this.layer(l)}内`)
-      .replace(/; nobody holds (\w+) at (.+)$/, (_, d, list) => `；${named(list)}没有${duties[d] ?? d}`);
+      .replace(/; nobody is on duty for (\w+) at (.+)$/, (_, d, list) => `；${named(list)}无人在岗（${duties[d] ?? d}）`);
   }
 }
 

@@ -58,6 +58,6 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                         || ' stands in' END
                 ELSE '' END
             || CASE WHEN cardinality(skipped) > 0
-                THEN '; nobody holds ' || held.duty || ' at ' || array_to_string(skipped, ', ')
+                THEN '; nobody is on duty for ' || held.duty || ' at ' || array_to_string(skipped, ', ')
                 ELSE '' END)
 $$;
