@@ -97,12 +97,12 @@ def _write(path: Path, text: str, *, encoding: str) -> None:
 
 
 def _show(found: figures.Indicators) -> None:
-    ranked = found.by is By.AREA
+    ranked = any(row.group for row in found.rows)
     titles = [en for _, en in COUNT_TITLES.values()]
     titles += [rate.title.get("en", rate.code) for rate in found.rates]
     grid = table(*(("class", "rank") if ranked else ()), found.by.value, *titles)
     for row in found.rows:
-        name = f"{row.key} {row.name}" if row.name else row.key
+        name = f"{row.name}\n{row.key}" if row.name else row.key
         rates = row.now.rates.values()
         grid.add_row(
             *((row.group or "—", str(row.rank or "—")) if ranked else ()),

@@ -351,7 +351,7 @@ def test_the_command_shows_and_writes(
     args = ["indicators", "--month", "2026-10", "--by", "area", "--layer", "street"]
     shown = CliRunner().invoke(app, [*args, "--csv", str(table), "--html", str(page)])
     assert shown.exit_code == 0, shown.output
-    assert "S1 甲街道" in shown.stdout
+    assert "甲街道" in shown.stdout
     assert "100.0%" in shown.stdout
     assert table.read_bytes().startswith(b"\xef\xbb\xbfkey,name,class,rank,filed")
     assert "甲街道" in page.read_text(encoding="utf-8")
