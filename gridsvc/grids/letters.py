@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -83,8 +84,11 @@ def store_letters(session: Session, letters: Iterable[Letter], *, layer: str) ->
         session: Its caller commits.
         letters: As read.
         layer: Code of the zones' layer.
+
+    Raises:
+        RowsRefused: a letter is stored with other words for the same document and beginning.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "layer": layer,
             "area_code": one.area_code,
@@ -100,6 +104,22 @@ def store_letters(session: Session, letters: Iterable[Letter], *, layer: str) ->
     ]
     if not rows:
         return 0
+    zones = {row["area_code"] for row in rows}
+    stored = {
+        (one.area_code, one.document_sha256, one.valid_from): one
+        for one in session.scalars(
+            select(DutyLetter).where(DutyLetter.layer == layer, DutyLetter.area_code.in_(zones))
+        )
+    }
+    clashes = [
+        f"{row['area_code']}: this document is stored with other words from the same "
+        "beginning; a correction needs a valid_from of its own, from which it takes over"
+        for row in rows
+        if (known := stored.get((row["area_code"], row["document_sha256"], row["valid_from"])))
+        and any(getattr(known, name) != value for name, value in row.items())
+    ]
+    if clashes:
+        raise RowsRefused("letters", faults=tuple(clashes))
     added = insert(DutyLetter).on_conflict_do_nothing().returning(DutyLetter.id)
     return len(session.scalars(added, rows).all())
 

@@ -148,6 +148,15 @@ def test_the_latest_letter_in_force_counts(town: Session, tmp_path: Path) -> Non
     assert (letter.document_sha256, letter.self_governing_group) == (old, "G1")
 
 
+def test_a_corrected_letter_is_not_dropped_in_silence(town: Session, tmp_path: Path) -> None:
+    store(town, letters(tmp_path, f"A,P1,,2026-02-01,,,{SIGNED},"))
+    ended = letters(tmp_path, f"A,P1,,2026-02-01,,2026-06-01,{SIGNED},")
+    with pytest.raises(RowsRefused, match="A: this document is stored with other words"):
+        store(town, ended)
+    taken_over = letters(tmp_path, f"A,P1,,2026-02-01,2026-02-02,2026-06-01,{SIGNED},")
+    assert store(town, taken_over) == 1
+
+
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
