@@ -175,7 +175,7 @@ def test_words_follow_the_browser_and_the_button(town: str, open_page: Open) -> 
 def test_the_last_rung_is_told_in_chinese(town: str, open_page: Open) -> None:
     page = open_page(link(town, OPEN_STREET), language="zh-CN")
     reason = page.locator(".responsible .reason")
-    expect(reason).to_have_text("属地兜底：区是最后一级；街道 S2没有责任主体")
+    expect(reason).to_have_text("属地兜底：区是最后一级；街道 S2无人在岗（责任主体）")
 
 
 @pytest.fixture(scope="module")

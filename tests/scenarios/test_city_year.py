@@ -9,11 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import create_engine
+from gridsvc.grids.schemes import read_scheme
 from gridsvc.reports.indicators import Row
 from tests.case_logs import require_whole
 from tests.db_fixtures import MakeDatabase
 from tools.city_year.__main__ import live, months
-from tools.city_year.founding import demo_scheme
+from tools.city_year.founding import SCHEME
 from tools.city_year.meter import Meter
 
 REPORTS = 4_000
@@ -31,7 +32,7 @@ ORDER BY r.source_id, e.number
 
 def lived(url: str, folder: Path) -> tuple[tuple[Row, ...], list[dict[str, Any]], list[str]]:
     """Live through a small year; give the months, all events and the phases."""
-    engine, scheme = create_engine(url), demo_scheme()
+    engine, scheme = create_engine(url), read_scheme(SCHEME)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), Meter(engine) as meter:
         told = live(engine, scheme, folder / "year.parquet", count=REPORTS, seed=7, meter=meter)

@@ -115,9 +115,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.city_year", description=__doc__)
     parser.add_argument("--reports", type=int, required=True, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--scheme", type=Path, help="the demo's, with rules for cases, if left out")
+    parser.add_argument("--scheme", type=Path, default=founding.SCHEME, help="Xuzhou's if left out")
     given = parser.parse_args(arguments)
-    scheme = read_scheme(given.scheme) if given.scheme else founding.demo_scheme()
+    scheme = read_scheme(given.scheme)
     engine = create_engine(_new_database())
     migrate(engine)
     with tempfile.TemporaryDirectory() as folder, Meter(engine) as meter:

@@ -12,18 +12,12 @@ from gridsvc.grids.importing import ImportOptions, import_areas
 from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import read_people
 from gridsvc.grids.scheme_store import load_scheme
-from gridsvc.grids.schemes import Scheme, parse_scheme
+from gridsvc.grids.schemes import Scheme
 
 DATA = Path(__file__).parents[2] / "data"
-RULES = Path(__file__).parent / "rules.toml"
+SCHEME = DATA / "schemes" / "xuzhou.toml"
+"""The city whose year it is."""
 BOUNDARIES = DATA / "boundaries" / "demo.gpkg"
-
-
-def demo_scheme() -> Scheme:
-    """Read the demo city's scheme, with the rules for cases beside this file."""
-    file = DATA / "schemes" / "demo.toml"
-    document = file.read_text(encoding="utf-8") + RULES.read_text(encoding="utf-8")
-    return parse_scheme(document, source=file.name, base=file.parent)
 
 
 def found(engine: Engine, scheme: Scheme, *, since: datetime) -> None:
