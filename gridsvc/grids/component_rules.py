@@ -44,14 +44,12 @@ class Tier(SchemeTable):
 def component_faults(
     rules: Sequence[tuple[int, Mapping[str, Any]]],
     tiers: Sequence[tuple[int, Mapping[str, Any]]],
-    layers: Sequence[str],
 ) -> Iterator[tuple[Key, str, str]]:
-    """Find rules that come twice, lack their tier or name a layer that there is not.
+    """Find rules and tiers that come twice, and rules that lack their tier.
 
     Args:
         rules: The tables `[[component]]`, each with its place.
         tiers: Those of `[[tier]]`.
-        layers: Codes of the scheme's layers.
 
     Returns:
         Key, message and remedy of each fault.
@@ -67,15 +65,9 @@ def component_faults(
             )
     codes: dict[object, int] = {}
     for index, tier in tiers:
-        code, layer = tier.get("code"), tier.get("layer")
+        code = tier.get("code")
         if codes.setdefault(code, index) != index:
             yield ("tier", index), f"{code} is tier[{codes[code]}] already", "Keep one"
-        if isinstance(layer, str) and layer not in layers:
-            yield (
-                ("tier", index, "layer"),
-                f"there is no layer {layer!r}",
-                f"Use one of {', '.join(layers)}",
-            )
     if rules and TierCode.OWNERSHIP_UNCLEAR not in codes:
         yield (
             ("component", rules[0][0]),

@@ -485,13 +485,9 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
     yield from _parent_faults(layers)
     yield from _finding_faults(document, layers)
     yield from _ladder_faults(document, layers)
-    known = [layer.get("code") for _, layer in layers]
-    for index, step in _tables(document, "escalation"):
-        code = step.get("layer")
-        if isinstance(code, str) and code not in known:
-            yield _unknown_layer(("escalation", index, "layer"), code, filter(None, known))
+    yield from _layer_faults(document, [str(code) for _, it in layers if (code := it.get("code"))])
     component_tables = _tables(document, "component"), _tables(document, "tier")
-    for fault in component_faults(*component_tables, [str(code) for code in known if code]):
+    for fault in component_faults(*component_tables):
         yield _Fault(*fault)
     for index, rule in component_tables[0]:
         yield from _prefix_faults(
@@ -502,11 +498,6 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         )
     for fault in stand_in_faults(_tables(document, "stand_in")):
         yield _Fault(*fault)
-    zones = document.get("zones")
-    zone_layer = zones.get("layer") if isinstance(zones, Mapping) else None
-    if isinstance(zone_layer, str) and zone_layer not in known:
-        yield _unknown_layer(("zones", "layer"), zone_layer, filter(None, known))
-    yield from _class_faults(document, [str(code) for code in known if code])
     yield from _place_faults(document)
     for fault in case_rule_faults(
         _tables(document, "duplicates"), _tables(document, "limit"), _category_codes(document)
@@ -514,12 +505,21 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
         yield _Fault(*fault)
 
 
-def _class_faults(document: Mapping[str, Any], layers: list[str]) -> Iterator[_Fault]:
-    indicators = document.get("indicators")
-    for index, one in _tables(indicators, "class") if isinstance(indicators, Mapping) else ():
-        code = one.get("layer")
-        if code is not None and code not in layers:
-            yield _unknown_layer(("indicators", "class", index, "layer"), code, layers)
+def _layer_faults(document: Mapping[str, Any], known: list[str]) -> Iterator[_Fault]:
+    """Find tables whose `layer` is none of the scheme's; ladders and parents are held elsewhere."""
+    indicators, zones = document.get("indicators"), document.get("zones")
+    classes = _tables(indicators, "class") if isinstance(indicators, Mapping) else []
+    tables: list[tuple[Key, Mapping[str, Any]]] = [
+        *((("escalation", index), step) for index, step in _tables(document, "escalation")),
+        *((("tier", index), tier) for index, tier in _tables(document, "tier")),
+        *((("indicators", "class", index), one) for index, one in classes),
+    ]
+    if isinstance(zones, Mapping):
+        tables.append((("zones",), zones))
+    for key, told in tables:
+        code = told.get("layer")
+        if isinstance(code, str) and code not in known:
+            yield _unknown_layer((*key, "layer"), code, known)
 
 
 def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:

@@ -9,7 +9,7 @@ says. So a rate never mixes cases of different months, and a past month's figure
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -222,7 +222,7 @@ def indicators(
         )
     ranked_by = ranked_by or next(iter(codes), None)
     zone = scheme.zone
-    previous, last_year = _before(period, zone), _year_before(period, zone)
+    previous, last_year = _compared(period, zone)
     if by is By.MONTH:
         rows = _months(session, rules, period, zone)
     else:
@@ -364,17 +364,7 @@ def _ranked(rows: Iterable[Row], rate: str | None) -> list[Row]:
         if row.group is not None and value is not None:
             others = (one.now.rates.get(rate or "") for one in rows if one.group == row.group)
             rank = 1 + sum(other is not None and other > value for other in others)
-        ranked.append(
-            Row(
-                key=row.key,
-                name=row.name,
-                group=row.group,
-                rank=rank,
-                now=row.now,
-                previous=row.previous,
-                last_year=row.last_year,
-            )
-        )
+        ranked.append(replace(row, rank=rank))
     last = chr(0x10FFFF)
     return sorted(ranked, key=lambda row: (row.group or last, row.rank or len(ranked) + 1, row.key))
 
