@@ -145,6 +145,7 @@ class Client:
         self._http = http
         self._told = told
         self._cases = cases
+        self._is_first = True
 
     def turn(self) -> None:
         """File a report and take a case of the pair as far as it goes."""
@@ -159,7 +160,12 @@ class Client:
     def _file(self) -> None:
         dice = self._dice
         place = small_city.place(east_m=dice.uniform(110, 290), north_m=dice.uniform(110, 290))
-        body = place | {"channel": "patrol", "category": dice.choice(("0102", "0201"))}
+        category = dice.choice(("0102", "0201"))
+        if self._is_first:
+            # All begin with one and the same matter, so that some join on any machine.
+            place, category = small_city.YARD, "0102"
+            self._is_first = False
+        body = place | {"channel": "patrol", "category": category}
         key = {"Idempotency-Key": str(uuid.uuid4())}
         for _ in range(2 if dice.random() < 0.1 else 1):  # some repeat themselves
             answer = self._call("file", "/v1/reports", body, headers=key)
