@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from gridsvc.db import run_sql, sql
 from gridsvc.errors import (
     ChangeSetConflict,
     ChangeSetError,
@@ -15,12 +14,11 @@ from gridsvc.errors import (
 from gridsvc.grids import models
 from gridsvc.grids.publishing_lock import lock_publishing
 from gridsvc.grids.scheme_store import current_scheme
-from gridsvc.grids.validation import Finding, check
+from gridsvc.grids.validation import FINDING_COLUMNS, Finding, read_findings
 
-PACKAGE = "gridsvc.grids"
 OPEN_STATES = ("open", "checked")
 CHANNEL = "gridsvc_revision"
-"""Where each publish announces the number of its revision."""
+"""Where each publish (gridsvc.publish) announces the number of its revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,9 @@ def open_change_set(session: Session, *, name: str, note: str = "") -> models.Ch
         )
     ).first()
     if found:
+        # What is added is measured against the newest state.
+        session.execute(select(func.gridsvc.rebase(found.id)))
+        session.refresh(found)
         return found
     change_set = models.ChangeSet(name=name, note=note, base_revision=latest_revision(session))
     session.add(change_set)
@@ -87,45 +88,44 @@ def publish(
         change_set: An open one.
         findings: What a check of this very change set found in this transaction; None checks.
         is_history: Whether it may answer for instants before its publication, as the history of
-            a new service does (sql/publish_revision.sql).
+            a new service does (gridsvc.new_revision).
 
     Raises:
         ChangeSetConflict: something it replaces was replaced meanwhile.
         ChangeSetRefused: findings stop it.
         ChangeSetError: it proposes nothing, or is closed already.
     """
-    lock_publishing(session)
-    _require_open(session, change_set)
-    conflicts = session.execute(
-        sql(PACKAGE, "change_set_conflicts"), {"change_set": change_set.id}
+    session.flush()
+    done = session.execute(
+        text(f"""
+            SELECT p.revision, p.refusal, f.*
+            FROM gridsvc.publish(:change_set, :is_history, :is_checked) AS p
+            LEFT JOIN LATERAL (SELECT {FINDING_COLUMNS} FROM unnest(p.findings)) AS f ON true
+        """),  # noqa: S608 -- its own constant
+        {
+            "change_set": change_set.id,
+            "is_history": is_history,
+            "is_checked": findings is not None and not any(one.stops for one in findings),
+        },
     ).all()
-    if conflicts:
-        raise ChangeSetConflict(
-            change_set.name,
-            conflicts=tuple(
-                f"{row.what} was changed by {row.author} in revision {row.revision} "
-                f"at {row.published_at.isoformat(timespec='seconds')}"
-                for row in conflicts
-            ),
-        )
-    if findings is None or latest_revision(session) != change_set.base_revision:
-        findings = check(session, current_scheme(session), change_set=change_set)
-    if stopping := tuple(str(finding) for finding in findings if finding.stops):
-        raise ChangeSetRefused(change_set.name, findings=stopping)
-    if not _proposes_anything(session, change_set):
-        raise ChangeSetError(
-            f"The change set {change_set.name!r} proposes nothing",
-            remedy="Withdraw it, or add edits to it",
-        )
-    revision: int = session.execute(
-        sql(PACKAGE, "publish_revision"),
-        {"change_set": change_set.id, "is_history": is_history},
-    ).scalar_one()
-    for name in ("publish_areas", "publish_people"):
-        run_sql(session, PACKAGE, name, change_set=change_set.id, revision=revision)
-    _close(session, change_set, "published")
-    session.execute(select(func.pg_notify(CHANNEL, str(revision))))
-    return Published(revision, tuple(findings))
+    session.refresh(change_set)
+    found = read_findings((row for row in done if row.kind), current_scheme(session))
+    match done[0].refusal:
+        case None:
+            return Published(done[0].revision, tuple(found or findings or ()))
+        case "conflict":
+            raise ChangeSetConflict(
+                change_set.name, conflicts=tuple(finding.message for finding in found)
+            )
+        case "findings":
+            stopping = tuple(str(finding) for finding in found if finding.stops)
+            raise ChangeSetRefused(change_set.name, findings=stopping)
+        case "empty":
+            raise ChangeSetError(
+                f"The change set {change_set.name!r} proposes nothing",
+                remedy="Withdraw it, or add edits to it",
+            )
+    raise _closed(change_set)
 
 
 def withdraw(session: Session, change_set: models.ChangeSet) -> None:
@@ -135,7 +135,9 @@ def withdraw(session: Session, change_set: models.ChangeSet) -> None:
         ChangeSetError: it is closed already.
     """
     _require_open(session, change_set)
-    _close(session, change_set, "withdrawn")
+    change_set.state = "withdrawn"
+    change_set.closed_at = session.scalar(select(func.now()))
+    session.flush()
 
 
 def rollback(session: Session, revision: int) -> Published:
@@ -155,36 +157,19 @@ def rollback(session: Session, revision: int) -> Published:
     change_set = open_change_set(
         session, name=f"rollback-to-{revision}", note=f"back to revision {revision}"
     )
-    run_sql(session, PACKAGE, "rollback_edits", change_set=change_set.id, revision=revision)
+    session.execute(select(func.gridsvc.propose_rollback(change_set.id, revision)))
     return publish(session, change_set, is_history=False)
-
-
-def _proposes_anything(session: Session, change_set: models.ChangeSet) -> bool:
-    return any(
-        session.scalar(
-            select(edit.change_set_id).where(edit.change_set_id == change_set.id).limit(1)
-        )
-        for edit in (
-            models.AreaEdit,
-            models.AssignmentEdit,
-            models.PartyEdit,
-            models.AbsenceEdit,
-            models.ComponentEdit,
-        )
-    )
 
 
 def _require_open(session: Session, change_set: models.ChangeSet) -> None:
     # Another session may have closed it since it was read.
     session.refresh(change_set, with_for_update=True)
     if change_set.state not in OPEN_STATES:
-        raise ChangeSetError(
-            f"The change set {change_set.name!r} is {change_set.state} already",
-            remedy="Open another",
-        )
+        raise _closed(change_set)
 
 
-def _close(session: Session, change_set: models.ChangeSet, state: str) -> None:
-    change_set.state = state
-    change_set.closed_at = session.scalar(select(func.now()))
-    session.flush()
+def _closed(change_set: models.ChangeSet) -> ChangeSetError:
+    return ChangeSetError(
+        f"The change set {change_set.name!r} is {change_set.state} already",
+        remedy="Open another",
+    )

@@ -52,6 +52,11 @@ def polygon_column() -> TypeEngine[Any]:
     return Geometry("MULTIPOLYGON", spatial_index=False)
 
 
+def line_column() -> TypeEngine[Any]:
+    """Type of a centre line, in the storage CRS as `polygon_column` is."""
+    return Geometry("MULTILINESTRING", spatial_index=False)
+
+
 class SchemeVersion(Base):
     """One state of the city's set-up, as loaded; the newest one named by a revision rules."""
 
@@ -69,12 +74,18 @@ class Layer(Base):
     """One kind of area."""
 
     __tablename__ = "layer"
-    __table_args__ = (CheckConstraint("kind IN ('tiling', 'overlay')", name="kind"),)
+    __table_args__ = (
+        CheckConstraint("kind IN ('tiling', 'overlay')", name="kind"),
+        CheckConstraint("drawn_as IN ('polygon', 'line')", name="drawn_as"),
+    )
 
     code: Mapped[str] = mapped_column(Text, primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
     parent: Mapped[str | None] = mapped_column(ForeignKey("layer.code"))
     position: Mapped[int] = mapped_column(SmallInteger)
+    drawn_as: Mapped[str] = mapped_column(
+        Text, server_default="polygon", comment="a line has a width and is stored as its surface"
+    )
     title_zh: Mapped[str] = mapped_column(Text)
     title_en: Mapped[str] = mapped_column(Text)
 
@@ -180,7 +191,75 @@ class ChangeSet(Base):
     author: Mapped[str] = mapped_column(Text, server_default=text("session_user"))
     note: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    takes_effect_at: Mapped[datetime] = mapped_column(
+        Instant,
+        server_default=func.now(),
+        comment="when versions edited in QGIS begin and those they replace end",
+    )
     closed_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Planner(Base):
+    """A login of the database that edits or views boundaries in QGIS."""
+
+    __tablename__ = "planner"
+    __table_args__ = (CheckConstraint("role IN ('planner', 'chief', 'viewer')", name="role"),)
+
+    login: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text)
+    publishes: Mapped[bool] = mapped_column(
+        server_default=text("false"), comment="own change sets; a chief publishes any"
+    )
+    change_set_id: Mapped[int | None] = mapped_column(
+        ForeignKey("change_set.id"), comment="shown in the edit views; null shows the newest state"
+    )
+
+
+class PlannerArea(Base):
+    """Ground on which a planner may edit: what lies for the most part in it."""
+
+    __tablename__ = "planner_area"
+
+    login: Mapped[str] = mapped_column(
+        ForeignKey("planner.login", ondelete="CASCADE"), primary_key=True
+    )
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"), primary_key=True)
+    area_code: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class Problem(Base):
+    """What was found wrong in a change set when it was last saved or checked."""
+
+    __tablename__ = "problem"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
+    )
+    kind: Mapped[str] = mapped_column(Text)
+    stops: Mapped[bool]
+    layer: Mapped[str | None] = mapped_column(Text)
+    code: Mapped[str | None] = mapped_column(Text)
+    other: Mapped[str | None] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
+    message_zh: Mapped[str] = mapped_column(Text)
+    area_m2: Mapped[float | None] = mapped_column(Double)
+    width_m: Mapped[float | None] = mapped_column(Double)
+    part: Mapped[WKBElement | None] = mapped_column(Geometry("GEOMETRY", spatial_index=False))
+    found_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class AreaLineage(Base):
+    """An area that a revision ended or cut, and one that took over ground of it."""
+
+    __tablename__ = "area_lineage"
+    __table_args__ = (Index("area_lineage_code_idx", "layer", "code"),)
+
+    revision: Mapped[int] = mapped_column(ForeignKey("revision.number"), primary_key=True)
+    layer: Mapped[str] = mapped_column(ForeignKey("layer.code"), primary_key=True)
+    ancestor: Mapped[str] = mapped_column(Text, primary_key=True)
+    code: Mapped[str] = mapped_column(Text, primary_key=True)
+    shared_m2: Mapped[float] = mapped_column(Double)
 
 
 class Revision(Base):
@@ -219,7 +298,9 @@ class Area(Base):
             (LIVE, "&&"),
             name="area_one_version_excl",
         ),
-        Index("area_live_idx", "layer", "code", postgresql_where=text("rev_to IS NULL")),
+        Index("area_code_idx", "layer", "code"),
+        # QGIS finds a row of an edit view by a key of four bytes.
+        Index("area_key_idx", text("(id::integer)")),
         # Finds the neighbours of an area.
         Index("area_boundary_idx", "layer", "boundary", postgresql_using="gist"),
     )
@@ -229,6 +310,8 @@ class Area(Base):
     code: Mapped[str] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
     boundary: Mapped[WKBElement] = mapped_column(polygon_column())
+    centre_line: Mapped[WKBElement | None] = mapped_column(line_column())
+    width_m: Mapped[float | None] = mapped_column(Double, comment="of a layer drawn as lines")
     valid_from: Mapped[datetime] = mapped_column(Instant)
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
     rev_from: Mapped[int] = mapped_column(ForeignKey("revision.number"))
@@ -431,6 +514,7 @@ class AreaEdit(Base):
         CheckConstraint("num_nonnulls(replaces, boundary) > 0", name="purpose"),
         CheckConstraint("valid_from < valid_to", name="period"),
         Index("area_edit_area_idx", "change_set_id", "layer", "code"),
+        Index("area_edit_boundary_idx", "boundary", postgresql_using="gist"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -440,8 +524,18 @@ class AreaEdit(Base):
     code: Mapped[str] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
     boundary: Mapped[WKBElement | None] = mapped_column(polygon_column())
+    centre_line: Mapped[WKBElement | None] = mapped_column(line_column())
+    width_m: Mapped[float | None] = mapped_column(Double, comment="of a layer drawn as lines")
     valid_from: Mapped[datetime | None] = mapped_column(Instant)
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    origin: Mapped[int | None] = mapped_column(
+        ForeignKey("area.id"), comment="the version in whose place QGIS shows it"
+    )
+    row_number: Mapped[int] = mapped_column(
+        server_default=text("1"), comment="grows with each edit: tells a stale row"
+    )
+    edited_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    edited_by: Mapped[str] = mapped_column(Text, server_default=text("session_user"))
 
 
 class ImportFinding(Base):
@@ -485,6 +579,14 @@ class AssignmentEdit(Base):
     hours: Mapped[Any | None] = mapped_column(INT4MULTIRANGE)
     valid_from: Mapped[datetime | None] = mapped_column(Instant)
     valid_to: Mapped[datetime | None] = mapped_column(Instant)
+    origin: Mapped[int | None] = mapped_column(
+        ForeignKey("assignment.id"), comment="the version in whose place QGIS shows it"
+    )
+    row_number: Mapped[int] = mapped_column(
+        server_default=text("1"), comment="grows with each edit: tells a stale row"
+    )
+    edited_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    edited_by: Mapped[str] = mapped_column(Text, server_default=text("session_user"))
 
 
 class AbsenceEdit(Base):

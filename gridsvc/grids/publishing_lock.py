@@ -1,21 +1,15 @@
 """One publisher at a time: what is checked is what is published."""
 
-from sqlalchemy import text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-
-KEY = 0x707562  # "pub"
 
 
 def lock_publishing(session: Session) -> None:
-    """Take the lock until the transaction ends; its holder reads what was committed last.
+    """Take the lock (gridsvc.lock_publishing) until the transaction ends.
 
-    Under REPEATABLE READ the snapshot would be older than the lock and let two overlapping
-    publishes through (measured), so any other isolation is refused.
+    Its holder reads what was committed last.
 
     Raises:
-        RuntimeError: the transaction's isolation is not READ COMMITTED.
+        ProgrammingError: of SQLAlchemy; the transaction's isolation is not READ COMMITTED.
     """
-    isolation = session.scalar(text("SHOW transaction_isolation"))
-    if isolation != "read committed":
-        raise RuntimeError(f"publishing needs READ COMMITTED, not {isolation}")
-    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEY})
+    session.execute(select(func.gridsvc.lock_publishing()))

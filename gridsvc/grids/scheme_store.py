@@ -18,8 +18,11 @@ from gridsvc.grids.schemes import Scheme
 
 GEOMETRY_COLUMNS = (
     ("area", "boundary", "MultiPolygon"),
+    ("area", "centre_line", "MultiLineString"),
     ("area_edit", "boundary", "MultiPolygon"),
+    ("area_edit", "centre_line", "MultiLineString"),
     ("area_piece", "piece", "Polygon"),
+    ("problem", "part", "Geometry"),
     ("component", "point", "Point"),
     ("component_edit", "point", "Point"),
     ("report", "point", "Point"),

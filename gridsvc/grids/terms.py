@@ -34,7 +34,7 @@ class CategoryKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """What a check can find in areas and, the last three, in assignments."""
+    """What a check can find in areas and, the last four, in assignments."""
 
     NULL_GEOMETRY = "null_geometry"
     NOT_POLYGON = "not_polygon"
@@ -49,6 +49,9 @@ class FindingKind(StrEnum):
     GAP = "gap"
     SPILL = "spill"
     NARROW = "narrow"
+    MISSING_NODE = "missing_node"
+    CONFLICT = "conflict"
+    ORPHAN = "orphan"
     VACANCY = "vacancy"
     ALREADY_HELD = "already_held"
     UNKNOWN_AREA = "unknown_area"
@@ -62,12 +65,23 @@ class Severity(StrEnum):
 
 
 PEOPLE_FINDINGS = frozenset(
-    {FindingKind.VACANCY, FindingKind.ALREADY_HELD, FindingKind.UNKNOWN_AREA}
+    {
+        FindingKind.ORPHAN,
+        FindingKind.VACANCY,
+        FindingKind.ALREADY_HELD,
+        FindingKind.UNKNOWN_AREA,
+    }
 )
 """Findings about assignments; a scheme sets their severity under `[people]`."""
 
 REPORTED_BY_DEFAULT = frozenset(
-    {FindingKind.EMPTY_NAME, FindingKind.WRONG_DATUM, FindingKind.NARROW}
+    {
+        FindingKind.EMPTY_NAME,
+        FindingKind.WRONG_DATUM,
+        FindingKind.NARROW,
+        FindingKind.MISSING_NODE,
+        FindingKind.ORPHAN,
+    }
 )
 """Findings that are judgements rather than faults; every other one stops a publish."""
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from gridsvc.db import create_engine
@@ -409,7 +409,7 @@ def test_publishing_in_an_older_snapshot_is_refused(shared: Engine) -> None:
     ):
         change_set = new_change_set(session)
         propose_area(session, change_set, "courtyard", "Y", box(10, 10, 30, 50))
-        with pytest.raises(RuntimeError, match="READ COMMITTED"):
+        with pytest.raises(ProgrammingError, match="READ COMMITTED"):
             publish(session, change_set)
 
 

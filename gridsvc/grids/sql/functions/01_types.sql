@@ -20,3 +20,19 @@ EXCEPTION WHEN duplicate_object THEN
     NULL;  -- laid by an earlier climb
 END
 $$;
+
+-- One thing that is wrong in a state, or looks wrong: what gridsvc.find_problems gives.
+--   kind       as gridsvc.grids.terms.FindingKind names it
+--   stops      whether it stops a publish
+--   part       where, in the storage CRS; null where no place is concerned
+DO $$
+BEGIN
+    CREATE TYPE gridsvc.finding AS (
+        kind text, stops boolean, layer text, code text, other text,
+        message text, message_zh text,
+        area_m2 double precision, width_m double precision, part geometry
+    );
+EXCEPTION WHEN duplicate_object THEN
+    NULL;  -- laid by an earlier climb
+END
+$$;

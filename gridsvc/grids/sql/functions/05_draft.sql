@@ -1,17 +1,39 @@
--- The state that publishing a change set would leave, at an instant: live versions less those
--- it replaces, plus those it proposes. Change set null: the live state.
+-- The state that publishing a change set would leave: the versions of the revision it rests on,
+-- less those it replaces, plus those it proposes. Change set null: the live state.
 
-CREATE OR REPLACE FUNCTION gridsvc.draft_area(change_set integer, at timestamptz)
-RETURNS TABLE (layer text, code text, name text, boundary geometry)
+-- The revision on which a change set rests; for null the newest; 0 before the first.
+CREATE OR REPLACE FUNCTION gridsvc.draft_base(change_set integer) RETURNS integer
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT a.layer, a.code, a.name, a.boundary
+    SELECT coalesce(
+        (SELECT c.base_revision FROM gridsvc.change_set AS c WHERE c.id = change_set),
+        (SELECT max(number) FROM gridsvc.revision), 0)
+$$;
+
+-- The instant at which a draft is judged and shown: now, or the last instant at which a version
+-- that it proposes begins or ends, if that is later.
+CREATE OR REPLACE FUNCTION gridsvc.draft_instant(change_set integer) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT greatest(
+        now(),
+        (SELECT max(greatest(e.valid_from, e.valid_to)) FROM gridsvc.area_edit AS e
+         WHERE e.change_set_id = change_set))
+$$;
+
+-- Areas of the draft at an instant. `version` is the id of an area, or less than zero that of an
+-- edit. Written so that PostgreSQL inlines it, and so finds areas of a box by area_boundary_idx.
+DROP FUNCTION IF EXISTS gridsvc.draft_area(integer, timestamptz);
+CREATE FUNCTION gridsvc.draft_area(change_set integer, at timestamptz)
+RETURNS TABLE (layer text, code text, name text, boundary geometry, version bigint)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT a.layer, a.code, a.name, a.boundary, a.id
     FROM gridsvc.area AS a
-    WHERE a.rev_to IS NULL
+    WHERE a.rev_from <= (SELECT gridsvc.draft_base(change_set))
+      AND (a.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < a.rev_to)
       AND a.valid_from <= at AND (a.valid_to IS NULL OR at < a.valid_to)
       AND NOT EXISTS (SELECT FROM gridsvc.area_edit AS e
                       WHERE e.change_set_id = change_set AND e.replaces = a.id)
     UNION ALL
-    SELECT e.layer, e.code, e.name, e.boundary
+    SELECT e.layer, e.code, e.name, e.boundary, -e.id
     FROM gridsvc.area_edit AS e
     WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL
       AND e.valid_from <= at AND (e.valid_to IS NULL OR at < e.valid_to)
@@ -23,7 +45,9 @@ RETURNS TABLE (valid_from timestamptz, valid_to timestamptz)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT a.valid_from, a.valid_to
     FROM gridsvc.area AS a
-    WHERE a.rev_to IS NULL AND a.layer = drafted_area.layer AND a.code = drafted_area.code
+    WHERE a.rev_from <= (SELECT gridsvc.draft_base(change_set))
+      AND (a.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < a.rev_to)
+      AND a.layer = drafted_area.layer AND a.code = drafted_area.code
       AND NOT EXISTS (SELECT FROM gridsvc.area_edit AS e
                       WHERE e.change_set_id = change_set AND e.replaces = a.id)
     UNION ALL
@@ -33,23 +57,26 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
       AND e.layer = drafted_area.layer AND e.code = drafted_area.code
 $$;
 
--- All periods, not one instant: who holds what and when. `proposed` tells what is new.
-CREATE OR REPLACE FUNCTION gridsvc.draft_assignment(change_set integer)
+-- All periods, not one instant: who holds what and when. `proposed` tells what is new; `version`
+-- is as in draft_area.
+DROP FUNCTION IF EXISTS gridsvc.draft_assignment(integer);
+CREATE FUNCTION gridsvc.draft_assignment(change_set integer)
 RETURNS TABLE (
     proposed boolean, party_code text, layer text, area_code text, duty text, role text,
     rank smallint, category text, hours int4multirange, valid_from timestamptz,
-    valid_to timestamptz
+    valid_to timestamptz, version bigint
 )
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT false, s.party_code, s.layer, s.area_code, s.duty, s.role, s.rank, s.category,
-           s.hours, s.valid_from, s.valid_to
+           s.hours, s.valid_from, s.valid_to, s.id
     FROM gridsvc.assignment AS s
-    WHERE s.rev_to IS NULL
+    WHERE s.rev_from <= (SELECT gridsvc.draft_base(change_set))
+      AND (s.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < s.rev_to)
       AND NOT EXISTS (SELECT FROM gridsvc.assignment_edit AS e
                       WHERE e.change_set_id = change_set AND e.replaces = s.id)
     UNION ALL
     SELECT true, e.party_code, e.layer, e.area_code, e.duty, e.role, e.rank, e.category,
-           e.hours, e.valid_from, e.valid_to
+           e.hours, e.valid_from, e.valid_to, -e.id
     FROM gridsvc.assignment_edit AS e
     WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
 $$;
