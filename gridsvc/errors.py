@@ -15,6 +15,7 @@
     │   ├── UnknownChangeSet
     │   ├── ChangeSetConflict
     │   └── ChangeSetRefused
+    ├── PlannerError
     ├── ImportRefused
     │   └── RowsRefused
     ├── UnknownLayer
@@ -320,6 +321,10 @@ class ChangeSetRefused(ChangeSetError):
         )
         self.name = name
         self.findings = findings
+
+
+class PlannerError(GridsvcError):
+    """A planner's login cannot be made or changed as asked; nothing was changed."""
 
 
 class ImportRefused(GridsvcError):

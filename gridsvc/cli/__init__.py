@@ -16,6 +16,7 @@ from gridsvc.cli import (
     locate,
     locate_file,
     people,
+    planners,
     records,
     reports,
     schemes,
@@ -45,6 +46,7 @@ for name, group in (
     ("reports", reports.app),
     ("cases", cases.app),
     ("zones", zones.app),
+    ("planner", planners.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

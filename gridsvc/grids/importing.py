@@ -143,8 +143,13 @@ def import_areas(
     _record(session, rows, change_set)
     # Rows that are refused leave holes; to list those as gaps would bury the cause.
     if placed_well and not (rows.left_out and report.stopped):
-        report.findings += check_state(
-            session, scheme, change_set=change_set, layers=_touched(scheme, layer)
+        report.findings += (
+            finding
+            for finding in check_state(
+                session, scheme, change_set=change_set, layers=_touched(scheme, layer)
+            )
+            # Told already, with the rule that the code breaks.
+            if finding.kind is not FindingKind.ODD_CODE
         )
     report.findings.sort(key=lambda finding: not finding.stops)
     return report

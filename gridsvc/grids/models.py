@@ -249,6 +249,16 @@ class Problem(Base):
     found_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
+class Recheck(Base):
+    """A change set that a transaction saved to and that is judged when it commits."""
+
+    __tablename__ = "recheck"
+
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
 class AreaLineage(Base):
     """An area that a revision ended or cut, and one that took over ground of it."""
 

@@ -53,6 +53,7 @@ def load_scheme(session: Session, scheme: Scheme) -> int | None:
     srid = parse_crs(scheme.storage_crs).epsg
     if srid is None:  # pragma: no cover -- the scheme's own check admits projected EPSG codes only
         raise SchemeChangeRefused("The storage CRS has no EPSG code", remedy="Name one")
+    session.execute(select(func.gridsvc.drop_edit_views()))
     if current is None or current.srid != srid:
         _set_storage_crs(session, srid)
     _store_layers(session, scheme)
@@ -65,6 +66,7 @@ def load_scheme(session: Session, scheme: Scheme) -> int | None:
     revised: int | None = session.scalar(
         sql("gridsvc.grids", "revise_scheme"), {"scheme_id": version.id}
     )
+    session.execute(select(func.gridsvc.lay_edit_views()))
     return revised
 
 

@@ -22,13 +22,20 @@ ADVISORY_LOCK = 0x67726964  # "grid"
 
 
 def lay_functions(connection: Connection) -> None:
-    """Create or replace every SQL function of the service, where the newest tables are."""
+    """Create or replace the service's SQL functions and views, where the newest tables are."""
     if context.get_context().get_current_revision() != context.get_head_revision():
         return  # climbed down: these functions ask tables that are gone
     for package, folder in FUNCTIONS:
         directory = files(package) / "sql" / folder
         for file in sorted(directory.iterdir(), key=lambda entry: entry.name):
             connection.exec_driver_sql(file.read_text(encoding="utf-8").replace("%", "%%"))
+    connection.execute(text("SELECT gridsvc.lay_edit_views()"))
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop the views of planners, which would keep columns from being changed."""
+    if connection.scalar(text("SELECT to_regprocedure('gridsvc.drop_edit_views()')")):
+        connection.execute(text("SELECT gridsvc.drop_edit_views()"))
 
 
 def run(connection: Connection) -> None:
@@ -53,6 +60,7 @@ def run(connection: Connection) -> None:
             compare_server_default=True,
         )
         with context.begin_transaction():
+            drop_views(connection)
             context.run_migrations()
             lay_functions(connection)
         connection.commit()

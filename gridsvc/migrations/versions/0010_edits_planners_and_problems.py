@@ -121,6 +121,18 @@ def upgrade() -> None:
         schema="gridsvc",
     )
     op.create_table(
+        "recheck",
+        sa.Column("change_set_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["change_set_id"],
+            ["gridsvc.change_set.id"],
+            name=op.f("recheck_change_set_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("change_set_id", name=op.f("recheck_pkey")),
+        schema="gridsvc",
+    )
+    op.create_table(
         "area_lineage",
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("layer", sa.Text(), nullable=False),
@@ -376,6 +388,7 @@ def downgrade() -> None:
     op.drop_table("planner_area", schema="gridsvc")
     op.drop_index("area_lineage_code_idx", table_name="area_lineage", schema="gridsvc")
     op.drop_table("area_lineage", schema="gridsvc")
+    op.drop_table("recheck", schema="gridsvc")
     op.drop_index(op.f("problem_change_set_id_idx"), table_name="problem", schema="gridsvc")
     op.drop_geospatial_table("problem", schema="gridsvc")
     op.drop_table("planner", schema="gridsvc")

@@ -123,11 +123,11 @@ BEGIN
 END
 $$;
 
--- Codes that two areas bear, and in a draft those that are not of the layer's kind.
---   scheme       document
---   judge_kinds  whether codes are held against the layer's rule, as a draft's are: what is
---                published already was let in
-CREATE OR REPLACE FUNCTION gridsvc.find_odd_codes(layer text, scheme jsonb, judge_kinds boolean)
+-- Codes that two areas bear, and in a draft those that do not match the layer's rule: what is
+-- published already was let in, and what an import found is recorded with its file.
+--   change_set  null for the live state
+--   scheme      document
+CREATE OR REPLACE FUNCTION gridsvc.find_odd_codes(change_set integer, layer text, scheme jsonb)
 RETURNS SETOF gridsvc.fault
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -144,13 +144,17 @@ BEGIN
     GROUP BY d.code
     HAVING count(*) > 1 AND bool_or(d.changed)
     ORDER BY d.code;
-    IF judge_kinds AND pattern IS NOT NULL THEN
+    IF change_set IS NOT NULL AND pattern IS NOT NULL THEN
         RETURN QUERY
         SELECT 'odd_code', d.code::text, NULL::text, d.boundary,
                NULL::double precision, NULL::double precision, 'does not match ' || pattern
         FROM pg_temp.draft AS d
         WHERE d.layer = find_odd_codes.layer AND d.changed AND d.version < 0
           AND d.code !~ ('^(?:' || pattern || ')$')
+          AND NOT EXISTS (
+              SELECT FROM gridsvc.import_finding AS i
+              WHERE i.change_set_id = change_set AND i.kind = 'odd_code'
+                AND i.layer = find_odd_codes.layer AND i.code = d.code)
         ORDER BY d.code;
     END IF;
 END

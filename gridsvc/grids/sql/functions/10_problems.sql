@@ -43,7 +43,7 @@ BEGIN
             FROM (
                 SELECT * FROM gridsvc.find_narrow(one.code)
                 UNION ALL
-                SELECT * FROM gridsvc.find_odd_codes(one.code, scheme, change_set IS NOT NULL)
+                SELECT * FROM gridsvc.find_odd_codes(change_set, one.code, scheme)
                 UNION ALL
                 SELECT * FROM gridsvc.find_overlaps(one.code) WHERE one.kind = 'tiling'
                 UNION ALL
@@ -85,7 +85,8 @@ $$;
 -- each with who changed it in which revision.
 CREATE OR REPLACE FUNCTION gridsvc.find_conflicts(change_set integer)
 RETURNS SETOF gridsvc.finding
-LANGUAGE sql STABLE AS $$
+-- The views of planners ask it, with the rights of the service.
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gridsvc, public, pg_temp AS $$
     WITH lost (layer, code, what, revision) AS (
         SELECT a.layer, a.code, a.layer || ' ' || a.code, a.rev_to
         FROM gridsvc.area_edit AS e JOIN gridsvc.area AS a ON a.id = e.replaces
