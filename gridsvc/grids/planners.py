@@ -180,7 +180,7 @@ def find_ground(session: Session, names: Sequence[str]) -> tuple[tuple[str, str]
         if len(layers) > 1:
             raise PlannerError(
                 f"{code} is an area of {' and of '.join(sorted(layers))}",
-                remedy=f"Write {sorted(layers)[0]}:{code}",
+                remedy=f"Write {min(layers)}:{code}",
             )
         found.append((layers[0], code))
     return tuple(found)
@@ -194,5 +194,5 @@ def _driver(session: Session) -> "Connection[tuple[object, ...]]":
 
 
 def _run(session: Session, statement: Composed) -> None:
-    """Run a statement about roles, which takes no bound parameters; psycopg quotes what it holds."""
+    """Run a statement about roles, which takes no bound parameters; psycopg quotes its parts."""
     _driver(session).execute(statement)

@@ -88,7 +88,7 @@ $$;
 -- Refuse what lies for the most part outside the ground of the session's login.
 --   what  the area in words
 CREATE OR REPLACE FUNCTION gridsvc.require_ground(
-    change_set integer, boundary geometry, what text
+    change_set integer, shape geometry, what text
 ) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -100,8 +100,8 @@ BEGIN
         SELECT FROM gridsvc.planner_area AS p
         CROSS JOIN LATERAL gridsvc.draft_area(change_set, at) AS g
         WHERE p.login = session_user AND g.layer = p.layer AND g.code = p.area_code
-          AND g.boundary && boundary
-        HAVING sum(ST_Area(ST_Intersection(g.boundary, boundary))) > ST_Area(boundary) / 2
+          AND g.boundary && shape
+        HAVING sum(ST_Area(ST_Intersection(g.boundary, shape))) > ST_Area(shape) / 2
     ) THEN
         RETURN;
     END IF;
@@ -110,15 +110,15 @@ BEGIN
     SELECT g.layer || ' ' || g.code || coalesce(' ' || g.name, '') INTO there
     FROM gridsvc.draft_area(change_set, at) AS g
     WHERE g.layer IN (SELECT p.layer FROM gridsvc.planner_area AS p WHERE p.login = session_user)
-      AND g.boundary && boundary AND ST_Intersects(g.boundary, boundary)
-    ORDER BY ST_Area(ST_Intersection(g.boundary, boundary)) DESC, g.code
+      AND g.boundary && shape AND ST_Intersects(g.boundary, shape)
+    ORDER BY ST_Area(ST_Intersection(g.boundary, shape)) DESC, g.code
     LIMIT 1;
     PERFORM gridsvc.refuse(
         format('%s 位于 %s，不在您的范围内', what, coalesce(there, '?')),
         format('%s lies in %s, not on your ground', what, coalesce(there, 'no area of that kind')),
         'Ask the planner of that area or a chief planner to change it',
         format('Your ground: %s; the place: %s', coalesce(nullif(array_to_string(own, ', '), ''),
-               'none'), gridsvc.place_words(ST_PointOnSurface(boundary))));
+               'none'), gridsvc.place_words(ST_PointOnSurface(shape))));
 END
 $$;
 
