@@ -126,10 +126,7 @@ def found(session: Session) -> int:
     # Neighbours share every node: where rows of units meet, communities have nodes too.
     for layer, rows in tall.items():
         for code, west_m, width_m in rows:
-            shape = shapely.segmentize(
-                shapely.box(west_m, 0, west_m + width_m, 1000),
-                2000,
-            )
+            shape = shapely.box(west_m, 0, west_m + width_m, 1000)
             propose_area(
                 session, change_set, layer, code, plan(_noded(shape)), name=f"{layer} {code}"
             )
@@ -158,7 +155,7 @@ def _nodes() -> tuple[BaseGeometry, ...]:
 def _noded(shape: BaseGeometry) -> BaseGeometry:
     """Put the units' corners on a boundary that passes through them."""
     ring = shape.exterior
-    on_it = sorted((p for p in _nodes() if ring.distance(p) == 0), key=lambda p: ring.project(p))
+    on_it = sorted((p for p in _nodes() if ring.distance(p) == 0), key=ring.project)
     return shapely.Polygon([(p.x, p.y) for p in on_it])
 
 
@@ -191,11 +188,9 @@ class Planning:
     password: str
 
     @contextmanager
-    def login(self, who: str, **options: Any) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    def login(self, who: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
         """Connect as one of them; each statement is a transaction of its own."""
-        with psycopg.connect(
-            self.dsn(who), row_factory=dict_row, autocommit=True, **options
-        ) as connection:
+        with psycopg.connect(self.dsn(who), row_factory=dict_row, autocommit=True) as connection:
             yield connection
 
     def dsn(self, who: str) -> str:

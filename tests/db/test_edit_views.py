@@ -40,7 +40,7 @@ def open_set(login: Login, name: str = "june") -> int:
     return int(row["id"])
 
 
-def one(login: Login, query: str, *values: Any) -> dict[str, Any]:
+def one(login: Login, query: str, *values: object) -> dict[str, Any]:
     row = login.execute(query, values).fetchone()
     assert row is not None
     return row
@@ -65,7 +65,7 @@ def problems(login: Login) -> list[str]:
     return [" ".join(filter(None, row.values())) for row in rows]
 
 
-def refusal(login: Login, statement: str, *values: Any) -> str:
+def refusal(login: Login, statement: str, *values: object) -> str:
     """Give all that the planner reads."""
     with pytest.raises(psycopg.DatabaseError) as refused:
         login.execute(statement, values)
@@ -133,7 +133,7 @@ def test_a_one_sided_move_is_a_gap_until_the_neighbour_follows(li: Login) -> Non
 
 
 def test_a_vertex_shared_by_two_communities_and_four_units_moves(li: Login) -> None:
-    """The node at (500, 200) goes to (507.5, 203.25): all six that meet there follow in one save."""
+    """The node at (500, 200) moves: all six that meet there follow in one save."""
     open_set(li)
     with li.transaction():
         for layer in ("community", "unit"):
@@ -182,7 +182,7 @@ def test_a_published_change_set_is_live_and_rolled_back_byte_for_byte(
     assert (live(town, U3), live(town, U4)) == before
 
 
-def test_split_makes_a_code_and_keeps_the_lineage(town: Planning, li: Login) -> None:
+def test_split_makes_a_code_and_keeps_the_lineage(li: Login) -> None:
     """QGIS shrinks the original and adds a copy of its row, code and all."""
     open_set(li)
     with li.transaction():
@@ -477,7 +477,8 @@ def test_the_past_of_an_assignment_is_not_rewritten(li: Login) -> None:
     open_set(li)
     told = refusal(
         li,
-        "UPDATE edit.assignment SET party_code = 'P2' WHERE area_code = %s AND duty = 'supervision'",
+        "UPDATE edit.assignment SET party_code = 'P2'"
+        " WHERE area_code = %s AND duty = 'supervision'",
         U3,
     )
     assert "the past is not rewritten" in told
@@ -488,7 +489,8 @@ def test_people_of_another_street_are_not_touched(li: Login) -> None:
     theirs = "110105002001001"
     told = refusal(
         li,
-        "UPDATE edit.assignment SET hand_over_to = 'P2' WHERE area_code = %s AND duty = 'supervision'",
+        "UPDATE edit.assignment SET hand_over_to = 'P2'"
+        " WHERE area_code = %s AND duty = 'supervision'",
         theirs,
     )
     assert "not on your ground" in told
@@ -499,7 +501,8 @@ def test_people_of_another_street_are_not_touched(li: Login) -> None:
 def test_a_party_is_added_and_its_phone_is_kept_out_of_sight(town: Planning, li: Login) -> None:
     open_set(li)
     li.execute(
-        "INSERT INTO edit.party (code, name, kind, phone) VALUES ('N1', '王芳', 'person', '13911112222')"
+        "INSERT INTO edit.party (code, name, kind, phone)"
+        " VALUES ('N1', '王芳', 'person', '13911112222')"
     )
     assert one(li, "SELECT name, phone, state FROM edit.party WHERE code = 'N1'") == {
         "name": "王芳",
@@ -544,7 +547,8 @@ def test_routing_serves_the_new_revision_within_a_second(town: Planning, li: Log
         note = next(owner.notifies(timeout=1))
         assert note.payload == "2"
         row = owner.execute(
-            "SELECT c.code FROM gridsvc.covering(ST_SetSRID(ST_MakePoint(%s, %s), %s), 2, now()) AS c"
+            "SELECT c.code"
+            " FROM gridsvc.covering(ST_SetSRID(ST_MakePoint(%s, %s), %s), 2, now()) AS c"
             " WHERE c.layer = 'unit'",
             [*lon_lat, planning_city.SRID],
         ).fetchone()

@@ -49,24 +49,33 @@ END
 $$;
 
 -- Ground of a parent that none of the areas of a tiling layer holds. The parent's difference
--- finds a missing area too, which matching of edges cannot.
+-- finds a missing area too, which matching of edges cannot. Where only changes are judged, ground
+-- that an area held and holds no more is all that can have become a gap, except in a parent that is
+-- itself new or moved, or was not filled before.
 CREATE OR REPLACE FUNCTION gridsvc.find_gaps(layer text, parent text) RETURNS SETOF gridsvc.fault
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY
-    SELECT 'gap', p.code, NULL::text, w.part, w.area_m2, w.width_m, NULL::text
-    FROM pg_temp.draft AS p
+    WITH ground AS MATERIALIZED (
+        SELECT p.code, p.boundary FROM pg_temp.draft AS p
+        WHERE p.layer = find_gaps.parent
+          AND (p.changed OR gridsvc.is_unfilled(find_gaps.layer, p.boundary))
+        UNION ALL
+        SELECT p.code, ST_Intersection(p.boundary, ST_Union(f.boundary))
+        FROM pg_temp.draft AS p
+        JOIN pg_temp.focus AS f ON f.layer = find_gaps.layer AND f.was_held
+         AND f.boundary && p.boundary
+        WHERE p.layer = find_gaps.parent AND NOT p.changed
+        GROUP BY p.code, p.boundary
+    )
+    SELECT 'gap', g.code, NULL::text, w.part, w.area_m2, w.width_m, NULL::text
+    FROM ground AS g
     CROSS JOIN LATERAL (
         SELECT ST_Union(c.boundary) AS filled FROM pg_temp.draft AS c
-        WHERE c.layer = find_gaps.layer AND c.boundary && p.boundary
+        WHERE c.layer = find_gaps.layer AND c.boundary && g.boundary
     ) AS children
     CROSS JOIN LATERAL gridsvc.wide_parts(
-        coalesce(ST_Difference(p.boundary, children.filled), p.boundary)) AS w
-    WHERE p.layer = find_gaps.parent
-      AND (p.changed OR EXISTS (
-          SELECT FROM pg_temp.focus AS f
-          WHERE f.layer = find_gaps.layer AND f.boundary && p.boundary
-            AND ST_Intersects(f.boundary, p.boundary)))
+        coalesce(ST_Difference(g.boundary, children.filled), g.boundary)) AS w
     ORDER BY 2;
 END
 $$;

@@ -16,9 +16,11 @@ DECLARE
     instant timestamptz := coalesce(at, gridsvc.draft_instant(change_set));
     touched text[] := ARRAY(SELECT DISTINCT e.layer FROM gridsvc.area_edit AS e
                             WHERE e.change_set_id = change_set);
-    only_changed boolean := change_set IS NOT NULL AND (
-        SELECT count(*) FROM gridsvc.area_edit AS e WHERE e.change_set_id = change_set) * 4
-        < (SELECT count(*) FROM gridsvc.area AS a WHERE a.rev_to IS NULL);
+    -- Looks no further into the table than four rows an edit.
+    only_changed boolean := change_set IS NOT NULL AND EXISTS (
+        SELECT FROM gridsvc.area AS a WHERE a.rev_to IS NULL
+        OFFSET (SELECT count(*) * 4 FROM gridsvc.area_edit AS e
+                WHERE e.change_set_id = change_set));
     judged text[] := ARRAY(
         SELECT l.code FROM gridsvc.layer AS l
         WHERE CASE WHEN layers IS NOT NULL THEN l.code = ANY(layers)
