@@ -39,19 +39,42 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
       AND e.valid_from <= at AND (e.valid_to IS NULL OR at < e.valid_to)
 $$;
 
--- The same for one area over all periods, by index: of rows of people each asks for its own.
-CREATE OR REPLACE FUNCTION gridsvc.drafted_area(change_set integer, layer text, code text)
-RETURNS TABLE (valid_from timestamptz, valid_to timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT a.valid_from, a.valid_to
+-- The same for the areas of a layer that meet a box. Its own function, as the box may come from
+-- another table: PostgreSQL pushes such a condition into a union only where it stands inside.
+CREATE OR REPLACE FUNCTION gridsvc.draft_area_near(
+    change_set integer, at timestamptz, layer text, box geometry
+) RETURNS TABLE (layer text, code text, name text, boundary geometry, version bigint)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10 AS $$
+    SELECT a.layer, a.code, a.name, a.boundary, a.id
     FROM gridsvc.area AS a
-    WHERE a.rev_from <= (SELECT gridsvc.draft_base(change_set))
+    WHERE a.layer = draft_area_near.layer AND a.boundary && box
+      AND a.rev_from <= (SELECT gridsvc.draft_base(change_set))
       AND (a.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < a.rev_to)
-      AND a.layer = drafted_area.layer AND a.code = drafted_area.code
+      AND a.valid_from <= at AND (a.valid_to IS NULL OR at < a.valid_to)
       AND NOT EXISTS (SELECT FROM gridsvc.area_edit AS e
                       WHERE e.change_set_id = change_set AND e.replaces = a.id)
     UNION ALL
-    SELECT e.valid_from, e.valid_to
+    SELECT e.layer, e.code, e.name, e.boundary, -e.id
+    FROM gridsvc.area_edit AS e
+    WHERE e.layer = draft_area_near.layer AND e.boundary && box
+      AND e.change_set_id = change_set
+      AND e.valid_from <= at AND (e.valid_to IS NULL OR at < e.valid_to)
+$$;
+
+-- The same for one area over all periods, by its code.
+DROP FUNCTION IF EXISTS gridsvc.drafted_area(integer, text, text);
+CREATE FUNCTION gridsvc.drafted_area(change_set integer, layer text, code text)
+RETURNS TABLE (valid_from timestamptz, valid_to timestamptz, name text, boundary geometry)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS $$
+    SELECT a.valid_from, a.valid_to, a.name, a.boundary
+    FROM gridsvc.area AS a
+    WHERE a.layer = drafted_area.layer AND a.code = drafted_area.code
+      AND a.rev_from <= (SELECT gridsvc.draft_base(change_set))
+      AND (a.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < a.rev_to)
+      AND NOT EXISTS (SELECT FROM gridsvc.area_edit AS e
+                      WHERE e.change_set_id = change_set AND e.replaces = a.id)
+    UNION ALL
+    SELECT e.valid_from, e.valid_to, e.name, e.boundary
     FROM gridsvc.area_edit AS e
     WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL
       AND e.layer = drafted_area.layer AND e.code = drafted_area.code
@@ -79,4 +102,28 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
            e.hours, e.valid_from, e.valid_to, -e.id
     FROM gridsvc.assignment_edit AS e
     WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
+$$;
+
+-- The same for what is held on one area.
+CREATE OR REPLACE FUNCTION gridsvc.drafted_assignment(change_set integer, layer text, area_code text)
+RETURNS TABLE (
+    proposed boolean, party_code text, layer text, area_code text, duty text, role text,
+    rank smallint, category text, hours int4multirange, valid_from timestamptz,
+    valid_to timestamptz, version bigint
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 5 AS $$
+    SELECT false, s.party_code, s.layer, s.area_code, s.duty, s.role, s.rank, s.category,
+           s.hours, s.valid_from, s.valid_to, s.id
+    FROM gridsvc.assignment AS s
+    WHERE s.layer = drafted_assignment.layer AND s.area_code = drafted_assignment.area_code
+      AND s.rev_from <= (SELECT gridsvc.draft_base(change_set))
+      AND (s.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < s.rev_to)
+      AND NOT EXISTS (SELECT FROM gridsvc.assignment_edit AS e
+                      WHERE e.change_set_id = change_set AND e.replaces = s.id)
+    UNION ALL
+    SELECT true, e.party_code, e.layer, e.area_code, e.duty, e.role, e.rank, e.category,
+           e.hours, e.valid_from, e.valid_to, -e.id
+    FROM gridsvc.assignment_edit AS e
+    WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
+      AND e.layer = drafted_assignment.layer AND e.area_code = drafted_assignment.area_code
 $$;

@@ -45,8 +45,7 @@ BEGIN
         ), lies_in AS MATERIALIZED (
             SELECT DISTINCT ON (p.version) p.*
             FROM touched AS t
-            CROSS JOIN LATERAL gridsvc.draft_area(change_set, at) AS p
-            WHERE p.layer = t.parent AND p.boundary && t.boundary
+            CROSS JOIN LATERAL gridsvc.draft_area_near(change_set, at, t.parent, t.boundary) AS p
         ), wanted AS (
             SELECT layer, boundary FROM touched
             UNION ALL
@@ -62,8 +61,7 @@ BEGIN
             UNION ALL
             SELECT d.layer, d.code, d.name, d.boundary, d.version
             FROM wanted AS w
-            CROSS JOIN LATERAL gridsvc.draft_area(change_set, at) AS d
-            WHERE d.layer = w.layer AND d.boundary && w.boundary
+            CROSS JOIN LATERAL gridsvc.draft_area_near(change_set, at, w.layer, w.boundary) AS d
         )
         SELECT DISTINCT ON (d.version) d.*,
                EXISTS (SELECT FROM pg_temp.focus AS f WHERE f.layer = d.layer AND f.code = d.code)
@@ -99,8 +97,7 @@ BEGIN
           FROM gridsvc.assignment_edit AS e
           LEFT JOIN gridsvc.assignment AS s ON s.id = e.replaces
           WHERE e.change_set_id = change_set) AS t
-    CROSS JOIN LATERAL gridsvc.draft_assignment(change_set) AS d
-    WHERE d.layer = t.layer AND d.area_code = t.area_code;
+    CROSS JOIN LATERAL gridsvc.drafted_assignment(change_set, t.layer, t.area_code) AS d;
     CREATE INDEX ON pg_temp.drafted_assignment (layer, area_code);
     ANALYZE pg_temp.drafted_assignment;
 END

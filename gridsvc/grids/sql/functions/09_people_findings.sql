@@ -146,9 +146,8 @@ BEGIN
               SELECT FROM gridsvc.area AS a
               WHERE a.layer = d.layer AND a.code = d.code AND a.rev_from <= base))
       AND NOT EXISTS (
-        SELECT FROM gridsvc.draft_assignment(change_set) AS s
-        WHERE s.layer = d.layer AND s.area_code = d.code AND s.duty = r.duty AND s.rank = 1
-          AND s.category IS NULL
+        SELECT FROM gridsvc.drafted_assignment(change_set, d.layer, d.code) AS s
+        WHERE s.duty = r.duty AND s.rank = 1 AND s.category IS NULL
           AND s.valid_from <= at AND (s.valid_to IS NULL OR at < s.valid_to))
     ORDER BY d.layer, d.code, r.duty;
 END

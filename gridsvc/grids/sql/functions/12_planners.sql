@@ -98,9 +98,9 @@ DECLARE
 BEGIN
     IF gridsvc.planner_role() = 'chief' OR EXISTS (
         SELECT FROM gridsvc.planner_area AS p
-        CROSS JOIN LATERAL gridsvc.draft_area(change_set, at) AS g
-        WHERE p.login = session_user AND g.layer = p.layer AND g.code = p.area_code
-          AND g.boundary && shape
+        CROSS JOIN LATERAL gridsvc.drafted_area(change_set, p.layer, p.area_code) AS g
+        WHERE p.login = session_user AND g.boundary && shape
+          AND g.valid_from <= at AND (g.valid_to IS NULL OR at < g.valid_to)
         HAVING sum(ST_Area(ST_Intersection(g.boundary, shape))) > ST_Area(shape) / 2
     ) THEN
         RETURN;
@@ -108,9 +108,10 @@ BEGIN
     own := ARRAY(SELECT p.layer || ' ' || p.area_code FROM gridsvc.planner_area AS p
                  WHERE p.login = session_user ORDER BY 1);
     SELECT g.layer || ' ' || g.code || coalesce(' ' || g.name, '') INTO there
-    FROM gridsvc.draft_area(change_set, at) AS g
-    WHERE g.layer IN (SELECT p.layer FROM gridsvc.planner_area AS p WHERE p.login = session_user)
-      AND g.boundary && shape AND ST_Intersects(g.boundary, shape)
+    FROM (SELECT DISTINCT p.layer FROM gridsvc.planner_area AS p
+          WHERE p.login = session_user) AS l
+    CROSS JOIN LATERAL gridsvc.draft_area_near(change_set, at, l.layer, shape) AS g
+    WHERE ST_Intersects(g.boundary, shape)
     ORDER BY ST_Area(ST_Intersection(g.boundary, shape)) DESC, g.code
     LIMIT 1;
     PERFORM gridsvc.refuse(

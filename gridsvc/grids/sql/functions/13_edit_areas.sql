@@ -44,9 +44,11 @@ CREATE OR REPLACE FUNCTION gridsvc.parent_code(change_set integer, layer text, b
 RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gridsvc, public, pg_temp AS $$
     SELECT p.code
-    FROM gridsvc.draft_area(change_set, gridsvc.draft_instant(change_set)) AS p
-    WHERE p.layer = (SELECT l.parent FROM gridsvc.layer AS l WHERE l.code = parent_code.layer)
-      AND p.boundary && parent_code.boundary AND ST_Intersects(p.boundary, parent_code.boundary)
+    FROM gridsvc.draft_area_near(
+        change_set, gridsvc.draft_instant(change_set),
+        (SELECT l.parent FROM gridsvc.layer AS l WHERE l.code = parent_code.layer),
+        parent_code.boundary) AS p
+    WHERE ST_Intersects(p.boundary, parent_code.boundary)
     ORDER BY CASE WHEN ST_Covers(p.boundary, parent_code.boundary)
                  THEN ST_Area(parent_code.boundary)
                  ELSE ST_Area(ST_Intersection(p.boundary, parent_code.boundary)) END DESC,

@@ -9,9 +9,8 @@ DECLARE
     there geometry;
 BEGIN
     SELECT d.boundary INTO there
-    FROM gridsvc.draft_area(change_set, gridsvc.draft_instant(change_set)) AS d
-    WHERE d.layer = require_ground_of.layer AND d.code = require_ground_of.code
-    LIMIT 1;
+    FROM gridsvc.drafted_area(change_set, layer, code) AS d
+    ORDER BY d.valid_from DESC LIMIT 1;
     IF there IS NULL THEN
         PERFORM gridsvc.refuse(
             format('没有区域 %s %s', layer, code), format('there is no %s %s', layer, code),
@@ -103,9 +102,8 @@ BEGIN
     SELECT d.party_code, gridsvc.local_time(d.valid_from, zone) AS since,
            coalesce(gridsvc.local_time(d.valid_to, zone), '…') AS until
     INTO other
-    FROM gridsvc.draft_assignment(it.id) AS d
-    WHERE d.layer = wanted.layer AND d.area_code = wanted.area_code AND d.duty = wanted.duty
-      AND d.rank = wanted.rank AND coalesce(d.category, '') = coalesce(wanted.category, '')
+    FROM gridsvc.drafted_assignment(it.id, wanted.layer, wanted.area_code) AS d
+    WHERE d.duty = wanted.duty AND d.rank = wanted.rank AND coalesce(d.category, '') = coalesce(wanted.category, '')
       AND d.hours && wanted.hours AND d.version IS DISTINCT FROM require_vacant.version
       AND tstzrange(d.valid_from, d.valid_to) && tstzrange(wanted.valid_from, wanted.valid_to)
     ORDER BY d.valid_from LIMIT 1;
