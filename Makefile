@@ -8,6 +8,10 @@ export PORT SCHEME
 # Real city data may lie beside the checkout; where it does, its tests are required.
 SHARED := $(if $(wildcard ../shared/data),--require-shared)
 
+# Where the set-up found or installed QGIS, its tests are required; asked after the set-up, by the
+# late `=`. setup.sh says so where there is none.
+QGIS = $(shell scripts/has_qgis.sh && echo --require-qgis)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-test demo test check lock bench clean
 
@@ -20,14 +24,14 @@ setup:  ## install what is missing: PostGIS, a Python environment
 setup-dev:  ## the same, and what checks need
 	@scripts/setup.sh --dev
 
-setup-test:  ## the same, and a browser with a Chinese font for the tests
+setup-test:  ## the same, and for the tests a browser with a Chinese font, and QGIS
 	@scripts/setup.sh --test
 
 demo: setup  ## load the demo city and serve it on PORT (8000)
 	@scripts/demo.sh
 
 test: setup-test  ## run every test, the database's included
-	$(BIN)/pytest --require-db $(SHARED) -n 2 --dist loadfile
+	$(BIN)/pytest --require-db $(QGIS) $(SHARED) -n 2 --dist loadfile
 
 check: setup-dev  ## format, lint, types, layers, containers
 	$(BIN)/ruff format --check .
@@ -46,7 +50,7 @@ lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
 	$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock pyproject.toml
 
 bench: setup-test  ## measure; prints, never fails on a slow machine
-	$(BIN)/pytest --require-db $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
+	$(BIN)/pytest --require-db $(QGIS) $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
 
 clean:  ## stop the embedded databases and remove them with all that was installed or built
 	@for home in .gridsvc*; do \

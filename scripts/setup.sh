@@ -2,7 +2,7 @@
 # Installs what is missing and nothing else; a second run looks, finds all, and is done.
 #   scripts/setup.sh          PostgreSQL with PostGIS, a Python environment
 #   scripts/setup.sh --dev    also the packages that checks and tests use
-#   scripts/setup.sh --test   also Chromium and a Chinese font
+#   scripts/setup.sh --test   also Chromium, a Chinese font and QGIS
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -74,6 +74,14 @@ need has_postgis "PostgreSQL 15 or newer with PostGIS" postgresql-postgis
 if [ "${1:-}" = --test ]; then
     need has_chromium "Chromium, for the browser tests," chromium
     need has_chinese_font "A Chinese font, for the browser tests," fontconfig fonts-wqy-zenhei
+    # Not every system has QGIS for its Python, and the service runs without: tests of it skip.
+    if ! scripts/has_qgis.sh; then
+        apt_install python3-qgis qgis-providers || true
+        scripts/has_qgis.sh || cat >&2 <<'END'
+setup: QGIS is missing and could not be installed; the tests in tests/qgis are skipped.
+  Debian, Ubuntu:      sudo apt-get install python3-qgis qgis-providers
+END
+    fi
 fi
 
 # The packages for development hold those that run the service, so they serve for both.

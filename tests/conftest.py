@@ -20,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, tests whose real city data is missing",
     )
+    parser.addoption(
+        "--require-qgis",
+        action="store_true",
+        help="fail, instead of skipping, tests that find no QGIS",
+    )
 
 
 @pytest.fixture(scope="session")
