@@ -27,8 +27,8 @@ $$
 
 # Views and their rights are laid from the scheme (gridsvc.lay_edit_views).
 SCHEMAS = """
-CREATE SCHEMA edit;
-CREATE SCHEMA hist;
+CREATE SCHEMA IF NOT EXISTS edit;
+CREATE SCHEMA IF NOT EXISTS hist;
 GRANT USAGE ON SCHEMA edit, hist TO gridsvc_planner, gridsvc_chief, gridsvc_viewer;
 GRANT SELECT ON gridsvc.problem, gridsvc.area_lineage TO gridsvc_service;
 """
