@@ -41,14 +41,18 @@ if [ "$(cat "$loaded" 2>/dev/null)" != "$mark" ] || ! answers >/dev/null 2>&1; t
     "$gridsvc" scheme load "data/schemes/$SCHEME.toml"
     # One table per layer, outermost first, as the scheme lists them; with the people they make
     # one change set and so one revision, which holds from the first of the demo's reports on.
+    # Street segments are drawn as lines, whose widths have a column.
     layers=$(.venv/bin/python -c '
 import sys, tomllib
 with open(sys.argv[1], "rb") as file:
-    print(*(layer["code"] for layer in tomllib.load(file)["layer"]))' "data/schemes/$SCHEME.toml")
-    for layer in $layers; do
+    for layer in tomllib.load(file)["layer"]:
+        print(layer["code"], "--width width_m" if layer.get("drawn_as") == "line" else "")' \
+        "data/schemes/$SCHEME.toml")
+    while read -r layer width; do
+        # shellcheck disable=SC2086 -- two words or none
         "$gridsvc" areas import data/boundaries/demo.gpkg --table "$layer" --layer "$layer" \
-            --code code --name name --valid-from 2024-11-01 --change-set demo
-    done
+            --code code --name name $width --valid-from 2024-11-01 --change-set demo </dev/null
+    done <<<"$layers"
     "$gridsvc" people import "data/people/$SCHEME.csv" --change-set demo
     if [ -f "data/components/$SCHEME.csv" ]; then
         "$gridsvc" components import "data/components/$SCHEME.csv" --code code --category category \

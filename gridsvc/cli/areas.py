@@ -23,6 +23,7 @@ app = typer.Typer(help="Boundaries.", no_args_is_help=True)
 _EXAMPLES = (
     "gridsvc areas import precincts.geojson --layer precinct --code WARD_PRECINCT --repair",
     "gridsvc areas import units.zip --layer unit --code CODE --name NAME --crs gcj02 --publish",
+    "gridsvc areas import streets.gpkg --layer street_segment --code CODE --width WIDTH_M",
 )
 
 
@@ -55,6 +56,14 @@ def import_(  # noqa: PLR0913 -- the options of the command
             "what the file says.",
         ),
     ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL|METRES",
+            help="Of a layer drawn as lines: the column of the streets' widths in metres, or one "
+            "number for all of them.",
+        ),
+    ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Mend invalid rings.")] = False,
     dissolve: Annotated[
         bool, typer.Option("--dissolve", help="Rows of one code are parts of one area.")
@@ -84,6 +93,9 @@ def import_(  # noqa: PLR0913 -- the options of the command
     Without --change-set or --publish this is a dry run: it tells what would be added, changed
     and closed, and what is wrong with the file, and changes nothing. Exit code 1 if a finding
     stops a publish.
+
+    A layer that the scheme draws as lines (drawn_as = "line") takes centre lines with --width:
+    each street covers its line buffered by half its width. It takes polygons too.
     """
     with open_session() as session, progress(f"Reading {file.name}") as tick:
         scheme = current_scheme(session)
@@ -103,6 +115,7 @@ def import_(  # noqa: PLR0913 -- the options of the command
                 repair=repair,
                 dissolve=dissolve,
                 part=part,
+                width=width,
                 valid_from=instant(valid_from, scheme.zone),
             ),
             change_set=open_change_set(session, name=proposal.name),

@@ -1,11 +1,12 @@
 """A file of boundaries becomes a draft change set; what is wrong with the file is told, row by row.
 
-The steps, each over all rows at once: codes and names, null and odd geometries, the CRS guard,
-projection, rounding to a millimetre, repair, duplicates, extent, datum guard, and the
-difference from the live state.
+The steps, each over all rows at once: codes and names, null and odd geometries, widths of lines,
+the CRS guard, projection, rounding to a millimetre, repair, duplicates, the surfaces of lines,
+extent, datum guard, and the difference from the live state.
 """
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,22 +23,26 @@ from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import convert_geometries, guard_bounds, guard_layer, parse_crs
-from gridsvc.db import run_sql
+from gridsvc.db import run_sql, sql
 from gridsvc.errors import ImportRefused
 from gridsvc.grids import models
 from gridsvc.grids.boundary_files import BoundaryFile
 from gridsvc.grids.codes import unit_grid_code_faults
 from gridsvc.grids.schemes import Layer, Scheme
-from gridsvc.grids.terms import FindingKind, LayerKind, Severity
+from gridsvc.grids.terms import DrawnAs, FindingKind, LayerKind, Severity
 from gridsvc.grids.validation import Finding, check_state
 
 Geometries = NDArray[np.object_]
 Mask = NDArray[np.bool_]
+Metres = NDArray[np.float64]
 
 WGS84 = "EPSG:4326"
 MILLIMETRE_M = 0.001
 UNSEEN_M2 = 0.005
 """A change of area that two decimals do not show."""
+NARROWEST_M, WIDEST_M = 0.1, 200.0
+"""Widths of streets: what is less was told in kilometres, what is more in centimetres or feet, or
+is the length. The widest avenue of the world has 160 m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class ImportOptions:
         repair: Mend invalid rings instead of only finding them.
         dissolve: Rows of one code are parts of one area.
         part: The file is a part of the layer: areas that it lacks stay as they are.
+        width: Of lines: the column of their widths in metres, or one number for all; a column
+            goes before a number.
         valid_from: Instant from which the file's state holds; None is now.
     """
 
@@ -110,6 +117,7 @@ class ImportOptions:
     repair: bool = False
     dissolve: bool = False
     part: bool = False
+    width: str | None = None
     valid_from: datetime | None = None
 
 
@@ -126,7 +134,7 @@ def import_areas(
     Nothing is published. A dry run is the same call in a transaction that is rolled back.
 
     Raises:
-        ImportRefused: the layer or a column is not there.
+        ImportRefused: the layer or a column is not there, or lines have no width.
     """
     layer = _layer(scheme, file, options.layer)
     report = ImportReport(file.source, layer.code)
@@ -134,8 +142,10 @@ def import_areas(
     placed_well = rows.placed_well()
     if placed_well:
         rows.drop_null_and_odd()
+        rows.judge_widths()
         rows.mend(raw_valid=rows.project())
         rows.join_duplicates()
+        _widen(session, rows)
         rows.judge_codes_and_names()
         rows.judge_extent()
         _judge_datum(session, rows)
@@ -198,7 +208,13 @@ def _layer(scheme: Scheme, file: BoundaryFile, code: str) -> Layer:
 
 
 class _Rows:
-    """The rows of a file on their way into a layer: parallel arrays of code, name, geometry."""
+    """The rows of a file on their way into a layer: parallel arrays of code, name, geometry.
+
+    Attributes:
+        geometries: Polygons and, until they are widened, lines.
+        lines: The line that a geometry was drawn as; None where it was drawn as it is.
+        widths_m: Of lines; nan elsewhere.
+    """
 
     def __init__(
         self,
@@ -220,6 +236,10 @@ class _Rows:
             else np.full(len(file.frame), None, dtype=object)
         )
         self.geometries: Geometries = np.asarray(file.frame.geometry.array, dtype=object)
+        self.lines: Geometries = np.full(len(file.frame), None, dtype=object)
+        self.width_texts = self._widths()
+        self.widths_m: Metres = np.full(len(file.frame), np.nan)
+        self.numbers = np.arange(1, len(file.frame) + 1)
         self.crs = file.crs
         self.left_out: list[str] = []
 
@@ -234,6 +254,27 @@ class _Rows:
             )
         column: pd.Series[Any] = self.file.frame[name]
         return column
+
+    def _widths(self) -> NDArray[np.object_]:
+        """Read the widths as they are told: by a column, or one for all."""
+        told, n_rows = self.options.width, len(self.file.frame)
+        if told is None:
+            return np.full(n_rows, None, dtype=object)
+        if self.layer.drawn_as is not DrawnAs.LINE:
+            raise ImportRefused(
+                self.file.source,
+                f"layer {self.layer.code} is drawn as polygons, which have no width",
+                remedy='Leave --width out, or give the layer drawn_as = "line" in the scheme',
+            )
+        if told not in self.file.frame.columns and (width_m := _metres(told)) is not None:
+            if not NARROWEST_M <= width_m <= WIDEST_M:
+                raise ImportRefused(
+                    self.file.source,
+                    f"no street is {told} m wide",
+                    remedy=f"Name {_WIDTHS} with --width, or the column that tells them",
+                )
+            return np.full(n_rows, told, dtype=object)
+        return _texts(self._column(told, "--width, or metres for all rows"))
 
     def placed_well(self) -> bool:
         """Refuse coordinates that cannot be in the declared CRS: feet that say degrees."""
@@ -253,23 +294,57 @@ class _Rows:
         return True
 
     def drop_null_and_odd(self) -> None:
-        """Leave rows without a polygon out, and say so."""
+        """Leave rows without a polygon, or a line where these are drawn, out, and say so."""
         missing = _missing(self.geometries)
         self.find_rows(
             FindingKind.NULL_GEOMETRY,
             _numbers(missing),
             lambda n: f"{self.label(n)} has no geometry",
         )
-        polygonal = np.isin(
-            shapely.get_type_id(self.geometries),
-            (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON),
-        )
+        drawn = np.isin(shapely.get_type_id(self.geometries), _POLYGONS)
+        words = f"layer {self.layer.code} is drawn as polygons; give the areas themselves"
+        if self.layer.drawn_as is DrawnAs.LINE:
+            drawn |= self.are_lines
+            words = f"layer {self.layer.code} is drawn as lines; give those, or polygons"
         self.find_rows(
             FindingKind.NOT_POLYGON,
-            _numbers(~polygonal & ~missing),
-            lambda n: f"{self.label(n)} is a {self.geometries[n].geom_type}",
+            _numbers(~drawn & ~missing),
+            lambda n: f"{self.label(n)} is a {self.geometries[n].geom_type}, and {words}",
         )
-        self.keep(polygonal & ~missing)
+        self.keep(drawn & ~missing)
+
+    @property
+    def are_lines(self) -> Mask:
+        """Which rows are lines."""
+        are: Mask = np.isin(shapely.get_type_id(self.geometries), _LINES)
+        return are
+
+    def judge_widths(self) -> None:
+        """Leave lines out that have no width a street can have, and say so."""
+        are_lines = self.are_lines
+        if not are_lines.any():
+            return
+        if self.options.width is None:
+            raise ImportRefused(
+                self.file.source,
+                "its rows are lines, and nothing tells how wide they are",
+                remedy=f"Name the column of their widths in metres, or {_WIDTHS}, with --width",
+            )
+        self.widths_m[are_lines] = [
+            np.nan if (width_m := _metres(told)) is None else width_m
+            for told in self.width_texts[are_lines]
+        ]
+        odd = are_lines & ~((self.widths_m >= NARROWEST_M) & (self.widths_m <= WIDEST_M))
+        self.find_rows(
+            FindingKind.ODD_WIDTH,
+            _numbers(odd),
+            lambda n: (
+                f"{self.label(n)} has "
+                + (f"a width of {told!r}" if (told := self.width_texts[n]) else "no width")
+                + f" in {self.options.width}; give {_WIDTHS}"
+            ),
+        )
+        self.keep(~odd)
 
     def project(self) -> Mask:
         """Take the boundaries to the storage CRS; those that it cannot hold are left out.
@@ -300,7 +375,8 @@ class _Rows:
         rounded = shapely.set_coordinates(
             before.copy(), np.round(shapely.get_coordinates(before), 3)
         )
-        broken = ~shapely.is_valid(rounded)
+        # A line is valid or without length, which the making of its surface finds.
+        broken = ~shapely.is_valid(rounded) & ~self.are_lines
         refused = broken & ~raw_valid & (not self.options.repair)
         for n in _numbers(refused):
             reason = shapely.is_valid_reason(rounded[n])
@@ -317,14 +393,22 @@ class _Rows:
             if raw_valid[n]:
                 reason += " after rounding to 1 mm"
             self.report.repairs.append(
-                Repair(self.codes[n] or f"row {n + 1}", reason, rounded[n].area, mended.area)
+                Repair(
+                    self.codes[n] or f"row {self.numbers[n]}",
+                    reason,
+                    rounded[n].area,
+                    mended.area,
+                )
             )
             rounded[n] = mended
         self.geometries = rounded
         self.keep(~refused & ~shapely.is_empty(rounded))
 
     def join_duplicates(self) -> None:
-        """Make one area of the rows of one code; without --dissolve it is a finding."""
+        """Make one area of the rows of one code; without --dissolve it is a finding.
+
+        Lines become one line of several parts, so they must be of one width.
+        """
         coded = self.codes != None  # noqa: E711 -- elementwise on an object array
         codes, first, inverse, count = np.unique(
             self.codes[coded].astype(str),
@@ -344,20 +428,36 @@ class _Rows:
                     "--dissolve would take them as parts of one area"
                 ),
             )
-        geometries = self.geometries[coded]
         order = np.argsort(inverse, kind="stable")
-        groups = np.split(geometries[order], np.cumsum(count)[:-1])
+        groups = np.split(np.flatnonzero(coded)[order], np.cumsum(count)[:-1])
+        lines, widths_m = self.are_lines, self.widths_m
+        uneven = np.array(
+            [
+                lines[group].any() and (widths_m[group] != widths_m[group[0]]).any()
+                for group in groups
+            ]
+        )
+        self.find_rows(
+            FindingKind.ODD_WIDTH,
+            [group[0] for group in itertools.compress(groups, uneven)],
+            lambda n: (
+                f"{self.layer.code} {self.codes[n]} has parts of several widths, or polygons among "
+                "its lines; give its lines one width, or each part a code of its own"
+            ),
+        )
         joined = np.array(
             [
-                group[0] if len(group) == 1 else _valid_on_grid(shapely.union_all(group))
-                for group in groups
+                _joined(self.geometries[group[:1] if apart else group])
+                for group, apart in zip(groups, uneven, strict=True)
             ],
             dtype=object,
         )
-        without = ~coded
-        self.names = np.concatenate([self.names[coded][first], self.names[without]])
-        self.geometries = np.concatenate([joined, self.geometries[without]])
-        self.codes = np.concatenate([codes.astype(object), self.codes[without]])
+        kept = np.concatenate([np.flatnonzero(coded)[first], np.flatnonzero(~coded)])
+        self.geometries = np.concatenate([joined, self.geometries[~coded]])
+        for column in _COLUMNS:
+            if column != "geometries":
+                setattr(self, column, getattr(self, column)[kept])
+        self.keep(np.concatenate([~uneven, np.full((~coded).sum(), True)]))
 
     def judge_codes_and_names(self) -> None:
         """Find codes that the layer does not know the like of; rows without one are left out."""
@@ -411,12 +511,12 @@ class _Rows:
         """Go on with these rows only; the areas of the others are neither changed nor closed."""
         self.report.counts["skipped"] += int((~mask).sum())
         self.left_out += [code for code in self.codes[~mask] if code]
-        self.codes, self.names = self.codes[mask], self.names[mask]
-        self.geometries = self.geometries[mask]
+        for column in _COLUMNS:
+            setattr(self, column, getattr(self, column)[mask])
 
     def label(self, n: int) -> str:
         """Call a row by its code, or by its number."""
-        return f"{self.layer.code} {self.codes[n]}" if self.codes[n] else f"row {n + 1}"
+        return f"{self.layer.code} {self.codes[n]}" if self.codes[n] else f"row {self.numbers[n]}"
 
     def find_rows(
         self, kind: FindingKind, numbers: list[int], message: Callable[[int], str]
@@ -456,6 +556,12 @@ class _Rows:
         )
 
 
+_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+_LINES = (shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING)
+_WIDTHS = f"metres from {NARROWEST_M:g} to {WIDEST_M:g}"
+_COLUMNS = ("codes", "names", "geometries", "lines", "width_texts", "widths_m", "numbers")
+
+
 def _numbers(mask: Mask) -> list[int]:
     numbers: list[int] = np.flatnonzero(mask).tolist()
     return numbers
@@ -472,6 +578,24 @@ def _texts(column: "pd.Series[Any]") -> NDArray[np.object_]:
         column = column.astype("Int64")
     stripped = column.astype("string").str.strip()
     return np.array([None if pd.isna(cell) else cell or None for cell in stripped], dtype=object)
+
+
+def _metres(told: str | None) -> float | None:
+    """Read a width, on the millimetre grid; None where it is no number."""
+    try:
+        return round(float(told or ""), 3)
+    except ValueError:
+        return None
+
+
+def _joined(parts: Geometries) -> BaseGeometry:
+    """Make one geometry of the parts of an area, all of them polygons or all of them lines."""
+    if len(parts) == 1:
+        one: BaseGeometry = parts[0]
+        return one
+    if np.isin(shapely.get_type_id(parts), _LINES).all():
+        return shapely.MultiLineString(list(shapely.get_parts(parts)))
+    return _valid_on_grid(shapely.union_all(parts))
 
 
 def _valid_on_grid(geometry: BaseGeometry) -> BaseGeometry:
@@ -537,18 +661,53 @@ def _judge_datum(session: Session, rows: _Rows) -> None:
         return
 
 
+def _widen(session: Session, rows: _Rows) -> None:
+    """Give the lines their surfaces; those that cover nothing are left out."""
+    are_lines = rows.are_lines
+    if not are_lines.any():
+        return
+    lines = rows.geometries[are_lines]
+    surfaces = session.scalars(
+        sql("gridsvc.grids", "surfaces"),
+        {
+            "lines": shapely.to_wkb(lines).tolist(),
+            "widths_m": rows.widths_m[are_lines].tolist(),
+            "srid": parse_crs(rows.scheme.storage_crs).epsg,
+        },
+    )
+    covered: Geometries = shapely.from_wkb(
+        [None if surface is None else bytes(surface) for surface in surfaces]
+    )
+    empty = np.full(len(are_lines), False)
+    empty[are_lines] = _missing(covered)
+    rows.find_rows(
+        FindingKind.NULL_GEOMETRY,
+        _numbers(empty),
+        lambda n: f"{rows.label(n)} is a line without length; draw it over a millimetre or more",
+    )
+    rows.lines[are_lines], rows.geometries[are_lines] = lines, covered
+    rows.keep(~empty)
+
+
 def _propose(session: Session, rows: _Rows, change_set: models.ChangeSet) -> None:
     connection = session.connection()
     connection.execute(text("DROP TABLE IF EXISTS pg_temp.incoming, pg_temp.difference"))
     connection.execute(
-        text("CREATE TEMPORARY TABLE incoming (code text, name text, boundary text) ON COMMIT DROP")
+        text(
+            "CREATE TEMPORARY TABLE incoming (code text, name text, boundary text, "
+            "centre_line text, width_m double precision) ON COMMIT DROP"
+        )
     )
     _copy(connection, rows)
     srid = parse_crs(rows.scheme.storage_crs).epsg
     connection.execute(
         text(
-            "ALTER TABLE pg_temp.incoming ALTER COLUMN boundary TYPE geometry USING "
-            f"ST_SnapToGrid(ST_SetSRID(ST_Multi(boundary::geometry), {srid}), 0.001)"
+            "ALTER TABLE pg_temp.incoming "
+            + ", ".join(
+                f"ALTER COLUMN {column} TYPE geometry USING "
+                f"ST_SnapToGrid(ST_SetSRID(ST_Multi({column}::geometry), {srid}), 0.001)"
+                for column in ("boundary", "centre_line")
+            )
         )
     )
     connection.execute(text("ANALYZE pg_temp.incoming"))
@@ -570,8 +729,9 @@ def _propose(session: Session, rows: _Rows, change_set: models.ChangeSet) -> Non
 
 
 def _copy(connection: Connection, rows: _Rows) -> None:
-    hexed = shapely.to_wkb(rows.geometries, hex=True)
+    hexed, lines = (shapely.to_wkb(each, hex=True) for each in (rows.geometries, rows.lines))
+    widths_m = [None if np.isnan(width_m) else float(width_m) for width_m in rows.widths_m]
     cursor = connection.connection.cursor()
-    with cursor.copy("COPY pg_temp.incoming (code, name, boundary) FROM STDIN") as copy:
-        for row in zip(rows.codes, rows.names, hexed, strict=True):
+    with cursor.copy("COPY pg_temp.incoming FROM STDIN") as copy:
+        for row in zip(rows.codes, rows.names, hexed, lines, widths_m, strict=True):
             copy.write_row(row)

@@ -147,6 +147,7 @@ def _store_layers(session: Session, scheme: Scheme) -> None:
         row = {
             "code": layer.code,
             "kind": layer.kind.value,
+            "drawn_as": layer.drawn_as.value,
             "parent": layer.parent,
             "position": position,
             "title_zh": layer.title.get("zh", layer.code),

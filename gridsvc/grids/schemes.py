@@ -51,6 +51,7 @@ from gridsvc.grids.stand_in_rules import StandIn, stand_in_faults
 from gridsvc.grids.terms import (
     PEOPLE_FINDINGS,
     CategoryKind,
+    DrawnAs,
     Duty,
     FindingKind,
     LayerKind,
@@ -77,6 +78,8 @@ class Layer(SchemeTable):
     kind: LayerKind
     parent: Code | None = None
     """The layer whose areas this one fills (tiling) or lies in (overlay)."""
+    drawn_as: DrawnAs = DrawnAs.POLYGON
+    """Streets are drawn as centre lines with a width; what they cover follows from both."""
     code_pattern: Regex | None = None
     """What an area's code must match in full; without it any code will do."""
     code_format: Literal["unit_grid"] | None = None
@@ -483,6 +486,7 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
     for key in ("layer", "role"):
         yield from _repeated_codes(document, key)
     yield from _parent_faults(layers)
+    yield from _drawing_faults(layers)
     yield from _finding_faults(document, layers)
     yield from _ladder_faults(document, layers)
     yield from _layer_faults(document, [str(code) for _, it in layers if (code := it.get("code"))])
@@ -565,6 +569,25 @@ def _ancestors(code: object, parent_of: Mapping[Any, Any]) -> list[Any]:
         above.append(code)
         code = parent_of.get(code)
     return above
+
+
+def _drawing_faults(layers: list[tuple[int, Mapping[str, Any]]]) -> Iterator[_Fault]:
+    surfaces = {f"{it.get('code')}_surface" for _, it in layers if it.get("drawn_as") == "line"}
+    for index, layer in layers:
+        code = layer.get("code")
+        if layer.get("drawn_as") == DrawnAs.LINE and layer.get("kind") == LayerKind.TILING:
+            yield _Fault(
+                ("layer", index, "drawn_as"),
+                f"{code} is a tiling layer, and lines with a width cannot fill their parent "
+                "without gap or overlap",
+                'Make it kind = "overlay", or leave drawn_as out',
+            )
+        if code in surfaces:
+            yield _Fault(
+                ("layer", index, "code"),
+                f"{code!r} is where QGIS shows what the lines of another layer cover",
+                "Choose another code",
+            )
 
 
 def _finding_faults(

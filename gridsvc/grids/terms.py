@@ -26,6 +26,13 @@ class LayerKind(StrEnum):
     OVERLAY = "overlay"
 
 
+class DrawnAs(StrEnum):
+    """How the areas of a layer are drawn: as they are, or as centre lines with a width."""
+
+    POLYGON = "polygon"
+    LINE = "line"
+
+
 class CategoryKind(StrEnum):
     """What is reported: something that happened, or a thing that stands there."""
 
@@ -41,6 +48,7 @@ class FindingKind(StrEnum):
     INVALID_RING = "invalid_ring"
     DUPLICATE_CODE = "duplicate_code"
     ODD_CODE = "odd_code"
+    ODD_WIDTH = "odd_width"
     EMPTY_NAME = "empty_name"
     UNDECLARED_CRS = "undeclared_crs"
     WRONG_DATUM = "wrong_datum"

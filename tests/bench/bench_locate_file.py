@@ -27,8 +27,10 @@ from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import read_people
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import read_scheme
+from gridsvc.grids.terms import DrawnAs
 from gridsvc.routing.bulk import locate_file
 from tests.db_fixtures import MakeDatabase
+from tools.demo_city.roads import surfaces
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 BOUNDARIES = DATA / "boundaries" / "demo.gpkg"
@@ -49,7 +51,13 @@ def demo(make_database: MakeDatabase) -> Iterator[Engine]:
                 session,
                 SCHEME,
                 read_boundaries(BOUNDARIES, default_crs="EPSG:4326", table=layer.code),
-                ImportOptions(layer=layer.code, code="code", name="name", valid_from=SINCE),
+                ImportOptions(
+                    layer=layer.code,
+                    code="code",
+                    name="name",
+                    width="width_m" if layer.drawn_as is DrawnAs.LINE else None,
+                    valid_from=SINCE,
+                ),
                 change_set=change_set,
             )
         people = read_people(DATA / "people" / "demo.csv", SCHEME)
@@ -80,7 +88,7 @@ def _geopandas(source: Path, target: Path) -> None:
     places = gpd.GeoSeries(gpd.points_from_xy(table.lon, table.lat), crs=4326)
     places = gpd.GeoDataFrame(geometry=places.to_crs(SCHEME.storage_crs))
     for layer in SCHEME.layers:
-        areas = gpd.read_file(BOUNDARIES, layer=layer.code)[["code", "geometry"]]
+        areas = surfaces(gpd.read_file(BOUNDARIES, layer=layer.code))[["code", "geometry"]]
         joined = gpd.sjoin(places, areas, predicate="intersects")
         table[layer.code] = joined.groupby(level=0)["code"].min()
     table.to_csv(target, index=False)

@@ -280,7 +280,9 @@ def test_lines_and_points_are_found(town: Session) -> None:
     (finding,) = report.findings
     assert (finding.kind, finding.code, finding.area_m2) == ("not_polygon", "L", None)
     assert near(finding.lonlat, EAST.boundary)
-    assert finding.message == "street L is a LineString"
+    assert finding.message == (
+        "street L is a LineString, and layer street is drawn as polygons; give the areas themselves"
+    )
 
 
 def test_an_invalid_ring_is_found_at_its_crossing(town: Session) -> None:

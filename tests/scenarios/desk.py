@@ -21,6 +21,7 @@ from gridsvc.reports.intake import Draft, FiledReport, file_report
 from gridsvc.reports.terms import Channel, EventKind
 from gridsvc.routing.router import Question, answer
 from tests.scenarios.loading import BOUNDARIES
+from tools.demo_city.roads import surfaces
 
 STORAGE = "EPSG:4548"
 REPORTER = "a-citizen-with-a-random-token-{}"
@@ -29,7 +30,7 @@ REPORTER = "a-citizen-with-a-random-token-{}"
 @cache
 def areas(layer: str) -> gpd.GeoSeries:
     """Boundaries by code, in the storage CRS."""
-    frame = gpd.read_file(BOUNDARIES, layer=layer)
+    frame = surfaces(gpd.read_file(BOUNDARIES, layer=layer))
     return gpd.GeoSeries(frame.geometry.to_numpy(), index=frame.code)
 
 

@@ -18,6 +18,7 @@ from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import read_people
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.grids.schemes import Scheme, parse_scheme, read_scheme
+from gridsvc.grids.terms import DrawnAs
 
 SCHEMES = Path(__file__).resolve().parents[2] / "data" / "schemes"
 PEOPLE = SCHEMES.parent / "people"
@@ -76,7 +77,11 @@ def found_city(url: str, name: str) -> None:
         for layer in scheme.layers:
             file = read_boundaries(BOUNDARIES, default_crs=scheme.input_crs[0], table=layer.code)
             options = ImportOptions(
-                layer=layer.code, code="code", name="name", valid_from=FOUNDED_AT
+                layer=layer.code,
+                code="code",
+                name="name",
+                width="width_m" if layer.drawn_as is DrawnAs.LINE else None,
+                valid_from=FOUNDED_AT,
             )
             import_areas(session, scheme, file, options, change_set=change_set)
         people = read_people(PEOPLE / f"{name}.csv", scheme)

@@ -22,6 +22,7 @@ from tools.demo_city import cities
 from tools.demo_city.__main__ import city, city_chance
 from tools.demo_city.areas import City
 from tools.demo_city.cities import CITIES
+from tools.demo_city.roads import surfaces
 
 DATA = Path(__file__).parents[2] / "data"
 TILING = ["unit", "community", "street", "district", "patrol_area", "enforcement_grid"]
@@ -36,6 +37,12 @@ def scheme() -> Scheme:
 def layers(scheme: Scheme) -> dict[str, gpd.GeoDataFrame]:
     path = DATA / "boundaries/demo.gpkg"
     return {layer.code: gpd.read_file(path, layer=layer.code) for layer in scheme.layers}
+
+
+@pytest.fixture(scope="module")
+def grounds(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, gpd.GeoDataFrame]:
+    """The layers as they lie on the ground: street segments as what they cover."""
+    return {layer: surfaces(frame) for layer, frame in layers.items()}
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +155,13 @@ def test_codes_and_names(layers: dict[str, gpd.GeoDataFrame], scheme: Scheme) ->
         assert layers[layer.code][["name", "name_en"]].map(bool).all(axis=None)
 
 
-def test_overlays_lie_in_their_parents(layers: dict[str, gpd.GeoDataFrame], scheme: Scheme) -> None:
+def test_overlays_lie_in_their_parents(
+    grounds: dict[str, gpd.GeoDataFrame], scheme: Scheme
+) -> None:
     for layer in scheme.layers:
         if layer.kind != "overlay" or layer.parent is None:
             continue
-        frame, parents = layers[layer.code], layers[layer.parent].geometry
+        frame, parents = grounds[layer.code], grounds[layer.parent].geometry
         parent = parents.iloc[parents.sindex.nearest(frame.representative_point())[1]]
         spill = shapely.difference(frame.geometry.to_numpy(), parent.to_numpy())
         assert shapely.is_valid(frame.geometry.to_numpy()).all()
@@ -173,12 +182,30 @@ def test_overlays_lie_in_their_parents(layers: dict[str, gpd.GeoDataFrame], sche
         ("shopfront", "courtyard"),
     ],
 )
-def test_overlays_keep_apart(layers: dict[str, gpd.GeoDataFrame], one: str, other: str) -> None:
-    mine, theirs = layers[one].geometry, layers[other].geometry
+def test_overlays_keep_apart(grounds: dict[str, gpd.GeoDataFrame], one: str, other: str) -> None:
+    mine, theirs = grounds[one].geometry, grounds[other].geometry
     pairs = theirs.sindex.query(mine, predicate="intersects")
     i, j = pairs[:, pairs[0] < pairs[1]] if one == other else pairs
     shared = shapely.intersection(mine.to_numpy()[i], theirs.to_numpy()[j])
     assert shapely.area(shared).sum() < 10  # m² in all: rounding to 1 mm on long edges
+
+
+def test_street_segments_are_lines_that_cover_the_ground_of_the_roads(
+    layers: dict[str, gpd.GeoDataFrame],
+    grounds: dict[str, gpd.GeoDataFrame],
+    scheme: Scheme,
+    drawn: City,
+) -> None:
+    drawn_as_lines = {layer.code for layer in scheme.layers if layer.drawn_as == "line"}
+    assert drawn_as_lines == {"street_segment"}
+    lines, covered = layers["street_segment"], grounds["street_segment"].geometry.to_numpy()
+    assert set(lines.geom_type) == {"LineString"}
+    assert lines.width_m.between(2, 42).all()
+    assert lines.length.min() > 5  # m
+    roads = shapely.union_all(drawn.roads)
+    # The rest are wedges where roads cross aslant; a line ends square.
+    assert shapely.area(covered).sum() > 0.98 * roads.area
+    assert shapely.difference(shapely.union_all(covered), roads).area < 0.0003 * roads.area
 
 
 def test_assignments_fit_the_scheme_and_the_areas(

@@ -13,6 +13,7 @@ from gridsvc.grids.people import import_people
 from gridsvc.grids.people_files import read_people
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.grids.schemes import Scheme
+from gridsvc.grids.terms import DrawnAs
 
 DATA = Path(__file__).parents[2] / "data"
 SCHEME = DATA / "schemes" / "xuzhou.toml"
@@ -41,6 +42,7 @@ def found(engine: Engine, scheme: Scheme, *, since: datetime) -> None:
                     layer=layer.code,
                     code="code",
                     name="name",
+                    width="width_m" if layer.drawn_as is DrawnAs.LINE else None,
                     valid_from=since.replace(tzinfo=scheme.zone),
                 ),
                 change_set=change_set,

@@ -43,8 +43,9 @@ def write(out: Path) -> None:
     _sidecar(things, 'crs = "EPSG:4326"\n')
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{MADE_ON}T00:00:00.000Z"})
     for layer, frame in drawn.layers.items():
+        kind = "LineString" if "width_m" in frame else "Polygon"
         pyogrio.write_dataframe(
-            frame, boundaries, layer=layer, geometry_type="Polygon", layer_options={"FID": "fid"}
+            frame, boundaries, layer=layer, geometry_type=kind, layer_options={"FID": "fid"}
         )
     _people(persons, table)
     for name in cities.CITIES:

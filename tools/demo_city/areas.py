@@ -18,7 +18,7 @@ from shapely.affinity import rotate
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
-from tools.demo_city import DISTRICT, EPSG, names
+from tools.demo_city import DISTRICT, EPSG, names, roads
 from tools.demo_city.network import CENTRE, GRID_M, WIDTH_M, Array, Network, halve
 
 Ints = NDArray[np.intp]
@@ -36,11 +36,14 @@ class City:
     """The layers, and where its life is.
 
     Attributes:
-        layers: By layer code: `code`, `name`, `name_en` and `geometry` in EPSG:4548.
+        layers: By layer code: `code`, `name`, `name_en` and `geometry` in EPSG:4548; street
+            segments are lines and have a `width_m`.
+        roads: The ground that each street segment takes up between the blocks.
         markets: Points, one for each street, with shops all round.
     """
 
     layers: dict[str, gpd.GeoDataFrame] = field(default_factory=dict)
+    roads: Array = field(default_factory=lambda: np.array([], dtype=object))
     markets: Array = field(default_factory=lambda: np.array([], dtype=object))
 
 
@@ -51,8 +54,8 @@ def build(net: Network, rng: np.random.Generator) -> City:
     units = city.layers["unit"].geometry.to_numpy()
     city.markets = shapely.centroid(city.layers["street"].geometry.to_numpy())
     water, in_park = _open_spaces(city, net, units)
-    roads = _street_segments(city, net, shapely.union_all(units[in_park]), water)
-    blocks = _less(units, np.array([*roads, water]))
+    grounds = _street_segments(city, net, shapely.union_all(units[in_park]), water)
+    blocks = _less(units, np.array([*grounds, water]))
     rows = _shopfronts(city, net, blocks, rng)
     _courtyards_and_buildings(city, blocks, in_park, rows, rng)
     return city
@@ -147,7 +150,11 @@ def _open_spaces(city: City, net: Network, units: Array) -> tuple[BaseGeometry, 
 
 
 def _street_segments(city: City, net: Network, park: BaseGeometry, water: BaseGeometry) -> Array:
-    """Widen each edge to a road; the wider one keeps the crossing. Only avenues have bridges."""
+    """Widen each edge to a road; the wider one keeps the crossing. Only avenues have bridges.
+
+    Returns:
+        The ground that the roads take up.
+    """
     middles = shapely.line_interpolate_point(net.edges, 0.5, normalized=True)
     width_m = np.array([WIDTH_M[kind] for kind in net.edge_kind])
     order = np.lexsort((_reading_order(net.edges), -width_m))
@@ -160,7 +167,8 @@ def _street_segments(city: City, net: Network, park: BaseGeometry, water: BaseGe
     bands = np.where(kind == "arterial", bands, shapely.difference(bands, water))
     bands = _largest(_apart(bands))
     whole = shapely.area(bands) > 40  # m²; less is a crossing's leftover
-    bands, kind, road = bands[whole], kind[whole], road[whole]
+    bands, edges, width_m = bands[whole], edges[whole], width_m[whole]
+    kind, road = kind[whole], road[whole]
     by_road = np.argsort(road, kind="stable")
     part = np.empty(len(road), dtype=int)
     part[by_road] = _count_within(road[by_road])
@@ -170,7 +178,9 @@ def _street_segments(city: City, net: Network, park: BaseGeometry, water: BaseGe
         for p, k, n in zip(place, kind, part, strict=True)
     ]
     code = [f"{DISTRICT}R{n:04}" for n in range(1, len(bands) + 1)]
-    _add(city, "street_segment", code, named, bands)
+    lines, width_m = roads.draw(bands, edges, width_m, city.layers["district"].geometry.iloc[0])
+    _add(city, "street_segment", code, named, lines, width_m=width_m)
+    city.roads = _largest(shapely.set_precision(bands, GRID_M))
     return bands
 
 
@@ -351,12 +361,19 @@ _largest: Callable[[Array], Array] = np.vectorize(_largest_of, otypes=[object])
 
 
 def _add(
-    city: City, layer: str, codes: Sequence[str], named: list[tuple[str, str]], shapes: Array
+    city: City,
+    layer: str,
+    codes: Sequence[str],
+    named: list[tuple[str, str]],
+    shapes: Array,
+    **more: object,
 ) -> None:
     """Add a layer, on the 1 mm grid and in the order of its codes."""
     name, name_en = zip(*named, strict=True)
-    columns = {"code": codes, "name": name, "name_en": name_en}
+    columns = {"code": codes, "name": name, "name_en": name_en, **more}
     # Snapping may pinch a narrow neck in two. Tiling areas are on the grid and stay as they are.
-    on_grid = _largest(shapely.set_precision(shapes, GRID_M))
+    on_grid = shapely.set_precision(shapes, GRID_M)
+    if "width_m" not in more:
+        on_grid = _largest(on_grid)
     frame = gpd.GeoDataFrame(columns, geometry=on_grid, crs=EPSG)
     city.layers[layer] = frame.sort_values("code", ignore_index=True)

@@ -199,7 +199,7 @@ def _shifts(late_min: int) -> Iterator[str]:
 def components(city: City, rng: np.random.Generator) -> pd.DataFrame:
     """Register manhole covers along the streets, some of them side by side with another owner's."""
     owners = {f"B{6 + n:04}": code for n, code in enumerate(OWNERS.values())}
-    roads = city.layers["street_segment"].geometry.to_numpy()
+    roads = city.roads
     chosen = shapely.point_on_surface(roads[rng.choice(len(roads), size=400, replace=False)])
     xy = shapely.get_coordinates(chosen)
     owner = rng.choice(list(owners), size=len(xy))

@@ -154,13 +154,8 @@ def weighed_areas(
     city: City, where: str, rng: np.random.Generator
 ) -> tuple[NDArray[np.object_], Xy]:
     """Weigh areas of one kind: thick round the markets and in a few careless areas."""
-    layer = {
-        "shop": "shopfront",
-        "road": "street_segment",
-        "yard": "courtyard",
-        "open": "open_space",
-    }
-    areas = city.layers[layer[where]].geometry.to_numpy()
+    layer = {"shop": "shopfront", "yard": "courtyard", "open": "open_space"}
+    areas = city.roads if where == "road" else city.layers[layer[where]].geometry.to_numpy()
     market_m = shapely.distance(areas[:, None], city.markets[None, :]).min(axis=1)
     weight = np.sqrt(shapely.area(areas)) * (0.15 + np.exp(-market_m / 420))
     weight *= rng.lognormal(0, 0.9, len(areas))

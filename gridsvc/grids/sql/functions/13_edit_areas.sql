@@ -312,11 +312,11 @@ BEGIN
         PERFORM gridsvc.refuse(
             format('%s 没有中心线', what), format('%s has no centre line', what),
             'Draw it, or delete the row');
-    ELSIF NEW.width_m IS NULL OR NOT NEW.width_m BETWEEN 0.1 AND 500 THEN
+    ELSIF NEW.width_m IS NULL OR NOT NEW.width_m BETWEEN 0.1 AND 200 THEN
         PERFORM gridsvc.refuse(
             format('%s 的宽度 %s 米不可用', what, coalesce(NEW.width_m::text, '?')),
             format('%s cannot be %s m wide', what, coalesce(NEW.width_m::text, '?')),
-            'Give its width in metres, from 0.1 to 500');
+            'Give its width in metres, from 0.1 to 200');
     ELSE
         surface := gridsvc.surface_of(line, NEW.width_m);
     END IF;
