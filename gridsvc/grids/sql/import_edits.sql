@@ -43,9 +43,11 @@ SELECT :change_set, a.id, a.layer, a.code, a.name,
        CASE WHEN d.has_begun THEN :valid_from END
 FROM pg_temp.difference AS d JOIN gridsvc.area AS a ON a.id = d.id
 WHERE d.change IN ('changed', 'closed');
+-- `origin`: QGIS shows the new version in the place of the old one.
 INSERT INTO gridsvc.area_edit
-    (change_set_id, layer, code, name, boundary, centre_line, width_m, valid_from)
-SELECT DISTINCT ON (i.code) :change_set, :layer, i.code, i.name, i.boundary, i.centre_line,
+    (change_set_id, origin, layer, code, name, boundary, centre_line, width_m, valid_from)
+SELECT DISTINCT ON (i.code) :change_set, d.id, :layer, i.code, i.name, i.boundary, i.centre_line,
        i.width_m, :valid_from
 FROM pg_temp.difference AS d JOIN pg_temp.incoming AS i ON i.code = d.code
 WHERE d.change IN ('changed', 'added')
+ORDER BY i.code, d.id
