@@ -6,26 +6,29 @@
 CREATE OR REPLACE FUNCTION gridsvc.impact_instant(change_set integer) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
     WITH differs (is_new, valid_from, valid_to, old_from, old_to) AS (
-        SELECT a.id IS NULL, e.valid_from, e.valid_to, a.valid_from, a.valid_to
+        SELECT a.id IS NULL OR NOT a.boundary = e.boundary, e.valid_from, e.valid_to, a.valid_from, a.valid_to
         FROM gridsvc.area_edit AS e LEFT JOIN gridsvc.area AS a ON a.id = e.replaces
         WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL
         UNION ALL
-        SELECT s.id IS NULL, e.valid_from, e.valid_to, s.valid_from, s.valid_to
+        SELECT s.id IS NULL OR s.party_code <> e.party_code OR s.hours <> e.hours
+               OR s.category IS DISTINCT FROM e.category OR (s.duty, s.rank) <> (e.duty, e.rank),
+               e.valid_from, e.valid_to, s.valid_from, s.valid_to
         FROM gridsvc.assignment_edit AS e LEFT JOIN gridsvc.assignment AS s ON s.id = e.replaces
         WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
         UNION ALL
-        SELECT b.id IS NULL, e.valid_from, e.valid_to, b.valid_from, b.valid_to
+        SELECT b.id IS NULL OR b.party_code <> e.party_code, e.valid_from, e.valid_to, b.valid_from, b.valid_to
         FROM gridsvc.absence_edit AS e LEFT JOIN gridsvc.absence AS b ON b.id = e.replaces
         WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
         UNION ALL
-        SELECT c.id IS NULL, e.valid_from, e.valid_to, c.valid_from, c.valid_to
+        SELECT c.id IS NULL OR c.owner <> e.owner OR NOT c.point = e.point, e.valid_from, e.valid_to, c.valid_from, c.valid_to
         FROM gridsvc.component_edit AS e LEFT JOIN gridsvc.component AS c ON c.id = e.replaces
         WHERE e.change_set_id = change_set AND e.point IS NOT NULL
     )
     SELECT greatest(
         now(),
         (SELECT c.takes_effect_at FROM gridsvc.change_set AS c WHERE c.id = change_set),
-        -- Of two periods that begin or end apart, the earlier instant is where they part.
+        -- What is new differs from its beginning on; where only the period is another, the
+        -- earlier of two beginnings or ends is where they part.
         (SELECT max(CASE WHEN d.is_new THEN d.valid_from
                          ELSE greatest(least(d.valid_from, d.old_from),
                                        CASE WHEN d.valid_to IS DISTINCT FROM d.old_to
@@ -35,7 +38,7 @@ $$;
 
 -- A text that changes with every edit of a change set: tells a preview that is out of date.
 CREATE OR REPLACE FUNCTION gridsvc.edits_digest(change_set integer) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gridsvc, public, pg_temp AS $$
     SELECT md5(string_agg(e.row, ' ' ORDER BY e.row)) FROM (
         SELECT 'a' || id || ':' || row_number AS row FROM gridsvc.area_edit
         WHERE change_set_id = change_set
@@ -47,7 +50,8 @@ LANGUAGE sql STABLE AS $$
         UNION ALL
         SELECT 'c' || id FROM gridsvc.component_edit WHERE change_set_id = change_set
         UNION ALL
-        SELECT 'r' || base_revision || takes_effect_at FROM gridsvc.change_set WHERE id = change_set
+        SELECT 'r' || c.base_revision || ' ' || extract(epoch FROM c.takes_effect_at)
+        FROM gridsvc.change_set AS c WHERE c.id = change_set
     ) AS e
 $$;
 

@@ -8,14 +8,17 @@
 --   drafted   whether to name them by their ids in the drafted revision
 CREATE OR REPLACE FUNCTION gridsvc.replay_areas(versions bigint[], layers text[], drafted boolean)
 RETURNS gridsvc.covered_area[]
-LANGUAGE sql STABLE AS $$
-    SELECT ARRAY(
-        SELECT ROW(a.layer, a.position, a.kind, CASE WHEN drafted THEN a.drafted_id ELSE a.version END,
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT ROW(a.layer, a.position, a.kind,
+                   CASE WHEN drafted THEN a.drafted_id ELSE a.version END,
                    a.code, NULL)::gridsvc.covered_area
         FROM unnest(versions) AS v (version)
         JOIN pg_temp.replay_area AS a ON a.version = v.version
         WHERE layers IS NULL OR a.layer = ANY(layers)
-        ORDER BY a.position, a.code COLLATE "C")
+        ORDER BY a.position, a.code COLLATE "C");
+END
 $$;
 
 -- Lay replay_topic (what a category is told apart by), replay_shift (the minutes at which shifts
