@@ -27,6 +27,8 @@ GEOMETRY_COLUMNS = (
     ("component_edit", "point", "Point"),
     ("report", "point", "Point"),
     ("case", "point", "Point"),
+    ("impact_area", "part", "MultiPolygon"),
+    ("impact_report", "point", "Point"),
 )
 
 

@@ -16,7 +16,11 @@ TABLES = Base.metadata
 
 # Functions are derived from their files, not from the history: each climb lays them anew, in
 # this order, in the same transaction.
-FUNCTIONS = (("gridsvc.grids", "functions"), ("gridsvc.routing", "functions"))
+FUNCTIONS = (
+    ("gridsvc.grids", "functions"),
+    ("gridsvc.routing", "functions"),
+    ("gridsvc.reports", "functions"),
+)
 
 ADVISORY_LOCK = 0x67726964  # "grid"
 

@@ -1,4 +1,4 @@
-"""The tables: reports as received, the answers they were given, and the cases opened for them.
+"""The tables: reports as received, their answers and cases, and what change sets would mean.
 
 Reports, answers and events are only added to. A case's row says where its events have led; it is
 written in the transaction that adds the event, and the log alone would make it again.
@@ -226,3 +226,88 @@ class CaseReport(Base):
     distance_m: Mapped[float | None] = mapped_column(
         Double, comment="from the first report; null where a point is missing"
     )
+
+
+class Impact(Base):
+    """What a change set would mean, as last previewed (gridsvc.preview_impact)."""
+
+    __tablename__ = "impact"
+
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("change_set.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    days: Mapped[int] = mapped_column(comment="whose reports were asked again")
+    from_at: Mapped[datetime] = mapped_column(Instant, comment="reports received from then")
+    to_at: Mapped[datetime] = mapped_column(Instant, comment="and before then")
+    judged_at: Mapped[datetime] = mapped_column(Instant, comment="instant of both questions")
+    base_revision: Mapped[int] = mapped_column(comment="that it was compared with")
+    reports: Mapped[int] = mapped_column(comment="received in these days, anywhere")
+    compared: Mapped[int] = mapped_column(comment="on ground or about duties that it touches")
+    moved: Mapped[int] = mapped_column(comment="for which somebody else would have a duty")
+    stops: Mapped[int] = mapped_column(comment="findings that would stop a publish")
+    conflicts: Mapped[int] = mapped_column(comment="with what was published since its base")
+    digest: Mapped[str] = mapped_column(Text, comment="of the edits that were previewed")
+
+
+class ImpactParty(Base):
+    """How many reports a party would gain and lose for a duty."""
+
+    __tablename__ = "impact_party"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("impact.change_set_id", ondelete="CASCADE"), index=True
+    )
+    party_code: Mapped[str | None] = mapped_column(Text, comment="null: nobody holds the duty")
+    duty: Mapped[str] = mapped_column(Text, comment="as an Answer names it")
+    gains: Mapped[int]
+    losses: Mapped[int]
+
+
+class ImpactArea(Base):
+    """An area whose ground would change."""
+
+    __tablename__ = "impact_area"
+    __table_args__ = (CheckConstraint("what IN ('changed', 'new', 'ended')", name="what"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("impact.change_set_id", ondelete="CASCADE"), index=True
+    )
+    layer: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Text)
+    area_before_m2: Mapped[float | None] = mapped_column(Double)
+    area_after_m2: Mapped[float | None] = mapped_column(Double)
+    length_before_m: Mapped[float | None] = mapped_column(
+        Double, comment="of the boundary, or of the centre line where it is drawn as one"
+    )
+    length_after_m: Mapped[float | None] = mapped_column(Double)
+    moved_edge_m: Mapped[float | None] = mapped_column(
+        Double, comment="of the boundary after, along changed ground"
+    )
+    part: Mapped[WKBElement] = mapped_column(
+        Geometry("MULTIPOLYGON", spatial_index=False), comment="ground taken or given"
+    )
+
+
+class ImpactReport(Base):
+    """A report for which somebody else would have a duty, each duty with from whom to whom."""
+
+    __tablename__ = "impact_report"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    change_set_id: Mapped[int] = mapped_column(
+        ForeignKey("impact.change_set_id", ondelete="CASCADE"), index=True
+    )
+    # No foreign key: reports are never removed, and checking 100,000 takes a second.
+    report_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    point: Mapped[WKBElement] = mapped_column(
+        Geometry("POINT", spatial_index=False), comment="storage CRS"
+    )
+    duties: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="as an Answer names them")
+    parties_from: Mapped[list[str | None]] = mapped_column(
+        ARRAY(Text), comment="party codes, in that order; null: nobody"
+    )
+    parties_to: Mapped[list[str | None]] = mapped_column(ARRAY(Text))
