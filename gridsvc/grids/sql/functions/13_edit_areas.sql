@@ -97,13 +97,15 @@ BEGIN
             format('无法为新的 %s 编码', layer), format('no code can be made for a new %s', layer),
             'Type a code: there is none in the layer whose last digits could be counted on');
     END IF;
-    -- Codes of all times and of others' drafts too: a number is not given twice.
+    -- Codes of all times and of others' open drafts too: a number is not given twice.
     SELECT coalesce(max(substring(c.code FROM length(head) + 1)::bigint), 0) + 1 INTO free
     FROM (SELECT a.code FROM gridsvc.area AS a
           WHERE a.layer = new_code.layer AND starts_with(a.code, head)
           UNION ALL
-          SELECT e.code FROM gridsvc.area_edit AS e
-          WHERE e.layer = new_code.layer AND starts_with(e.code, head)) AS c
+          SELECT e.code
+          FROM gridsvc.area_edit AS e JOIN gridsvc.change_set AS o ON o.id = e.change_set_id
+          WHERE e.layer = new_code.layer AND starts_with(e.code, head)
+            AND o.state IN ('open', 'checked')) AS c
     WHERE length(c.code) = length(head) + digits
       AND substring(c.code FROM length(head) + 1) ~ '^\d{1,18}$';
     IF length(free::text) > digits THEN
