@@ -190,9 +190,7 @@ def test_areas_tell_what_they_gain_and_how_much_of_the_edge_moved(town: Session)
     # The new eastern edge and 50 m more of the northern and southern ones.
     assert west.moved_edge_m == pytest.approx(200, abs=0.05)
     assert east.moved_edge_m == pytest.approx(100, abs=0.05)
-    ground = town.scalar(
-        text("SELECT ST_AsBinary(part) FROM gridsvc.impact_area WHERE code = 'W'")
-    )
+    ground = town.scalar(text("SELECT ST_AsBinary(part) FROM gridsvc.impact_area WHERE code = 'W'"))
     assert shapely.from_wkb(bytes(ground)).equals(box(100, 0, 150, 100))
 
 
@@ -202,9 +200,7 @@ def test_a_hand_over_moves_all_reports_of_the_area_for_that_duty_only(town: Sess
     change_set = new_change_set(town)
     propose_party(town, change_set, "NEW")
     held = town.scalar(text("SELECT id FROM gridsvc.assignment WHERE party_code = 'MW'"))
-    propose_holder(
-        town, change_set, "NEW", "street", "W", duty="management", replaces=held
-    )
+    propose_holder(town, change_set, "NEW", "street", "W", duty="management", replaces=held)
     told = preview(town, change_set)
     assert moves(town, change_set) == {one: {"management": ("MW", "NEW")} for one in inside}
     assert (told["compared"], told["moved"]) == (3, 3)
@@ -230,7 +226,12 @@ def test_a_planned_end_does_not_move_the_instant_to_it(town: Session) -> None:
     propose_party(town, change_set, "NEW")
     held = town.scalar(text("SELECT id FROM gridsvc.assignment WHERE party_code = 'PW'"))
     propose_holder(
-        town, change_set, "NEW", "street", "W", valid_to=datetime(2099, 1, 1, tzinfo=UTC),
+        town,
+        change_set,
+        "NEW",
+        "street",
+        "W",
+        valid_to=datetime(2099, 1, 1, tzinfo=UTC),
         replaces=held,
     )
     preview(town, change_set)
@@ -241,9 +242,7 @@ def test_a_split_and_a_merge(town: Session) -> None:
     north, south = report(town, 50, 75), report(town, 50, 25)
     change_set = new_change_set(town)
     propose_party(town, change_set, "PN")
-    propose_area(
-        town, change_set, "street", "W", box(0, 0, 100, 50), replaces=live_area(town, "W")
-    )
+    propose_area(town, change_set, "street", "W", box(0, 0, 100, 50), replaces=live_area(town, "W"))
     propose_area(town, change_set, "street", "N", box(0, 50, 100, 100))
     propose_holder(town, change_set, "PN", "street", "N")
     preview(town, change_set)
@@ -321,8 +320,12 @@ def test_a_draft_that_could_not_be_published_is_previewed_and_says_so(town: Sess
     lost = report(town, 180, 50)
     change_set = new_change_set(town)
     # W takes ground that E keeps, and E gives ground to nobody.
-    propose_area(town, change_set, "street", "W", box(0, 0, 150, 100), replaces=live_area(town, "W"))
-    propose_area(town, change_set, "street", "E", box(100, 0, 160, 100), replaces=live_area(town, "E"))
+    propose_area(
+        town, change_set, "street", "W", box(0, 0, 150, 100), replaces=live_area(town, "W")
+    )
+    propose_area(
+        town, change_set, "street", "E", box(100, 0, 160, 100), replaces=live_area(town, "E")
+    )
     told = preview(town, change_set)
     assert told["stops"] == 2
     # Where two claim a point the lower code has it.
@@ -361,9 +364,7 @@ def test_an_old_draft_is_compared_with_its_own_base(town: Session) -> None:
     held = town.scalar(text("SELECT id FROM gridsvc.assignment WHERE party_code = 'PW'"))
     propose_party(town, meanwhile, "LATE")
     propose_holder(town, meanwhile, "LATE", "street", "W", replaces=held)
-    propose_area(
-        town, meanwhile, "street", "W", WEST, name="West", replaces=live_area(town, "W")
-    )
+    propose_area(town, meanwhile, "street", "W", WEST, name="West", replaces=live_area(town, "W"))
     publish(town, meanwhile)
     told = preview(town, change_set)
     assert told["base_revision"] == base
@@ -418,8 +419,10 @@ LIVE = ("area", "area_piece", "revision", "assignment", "absence", "component", 
 def whole(session: Session, table: str) -> str:
     """Tell a table's content, its geometry byte for byte."""
     return session.execute(
-        text(f"SELECT md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) "
-             f"FROM gridsvc.{table} AS t")
+        text(
+            f"SELECT md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) "
+            f"FROM gridsvc.{table} AS t"
+        )
     ).scalar_one()
 
 
@@ -449,11 +452,15 @@ def test_nothing_is_left_behind_and_no_lock_remains(own: Engine) -> None:
         assert moves(session, change_set)
         session.commit()
         locks = session.scalar(
-            text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+            text(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            )
         )
         assert locks == 0
         left = session.scalar(
-            text("SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'replay%'")
+            text(
+                "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'replay%'"
+            )
         )
         assert left == 0
     with Session(own) as session:
@@ -558,8 +565,12 @@ layers = ["shop_front", "district"]
         components = new_change_set(session, "components")
         for n in range(12):
             propose_component(
-                session, components, f"K{n}", f"P{1 + chance.randrange(self.party_count)}",
-                east_m=round(chance.uniform(0, 240), 3), north_m=round(chance.uniform(0, 240), 3),
+                session,
+                components,
+                f"K{n}",
+                f"P{1 + chance.randrange(self.party_count)}",
+                east_m=round(chance.uniform(0, 240), 3),
+                north_m=round(chance.uniform(0, 240), 3),
                 category=chance.choice(("C0101", "C0102")),
             )
         publish(session, components)
@@ -575,7 +586,12 @@ layers = ["shop_front", "district"]
             )
         if chance.random() < 0.3:
             propose_holder(
-                self.session, change_set, self.somebody(change_set), layer, code, duty=duty,
+                self.session,
+                change_set,
+                self.somebody(change_set),
+                layer,
+                code,
+                duty=duty,
                 category=chance.choice(("01", "0102", "02", "C01")),
             )
 
@@ -620,8 +636,12 @@ layers = ["shop_front", "district"]
         propose_component(session, change_set, gone.code, None, replaces=gone.id)
         for n in range(3):
             propose_component(
-                session, change_set, f"new{n}", f"P{1 + chance.randrange(self.party_count)}",
-                east_m=round(chance.uniform(0, 240), 3), north_m=round(chance.uniform(0, 240), 3),
+                session,
+                change_set,
+                f"new{n}",
+                f"P{1 + chance.randrange(self.party_count)}",
+                east_m=round(chance.uniform(0, 240), 3),
+                north_m=round(chance.uniform(0, 240), 3),
             )
         return change_set
 
@@ -636,7 +656,11 @@ layers = ["shop_front", "district"]
             (other, edge, (column + 2) * CELL_M),
         ):
             propose_area(
-                self.session, change_set, "street", one, box(west, south, east, north),
+                self.session,
+                change_set,
+                "street",
+                one,
+                box(west, south, east, north),
                 replaces=live_area(self.session, one),
             )
 
@@ -681,12 +705,14 @@ def holders(session: Session, told: tuple[float, float, Any, datetime]) -> dict[
         return dict.fromkeys(DUTIES)
     enforcement = answer["enforcement"] or {"lead": None, "assistant": None}
     given = (
-        answer["responsible"], answer["management"], enforcement["lead"],
-        enforcement["assistant"], answer["supervisor"],
+        answer["responsible"],
+        answer["management"],
+        enforcement["lead"],
+        enforcement["assistant"],
+        answer["supervisor"],
     )
     return {
-        duty: holder and holder["party"]["code"]
-        for duty, holder in zip(DUTIES, given, strict=True)
+        duty: holder and holder["party"]["code"] for duty, holder in zip(DUTIES, given, strict=True)
     }
 
 
