@@ -1,14 +1,19 @@
 """Taipei: 11,490 units that tile their districts exactly, and villages whose outlines do not."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
+import shapely
+from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from gridsvc.grids.changesets import latest_revision, rollback
 from gridsvc.grids.importing import ImportOptions, ImportReport
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import read_scheme
@@ -95,3 +100,94 @@ def test_every_unit_is_found_in_its_own_district(taipei: Taipei, shared_data: Pa
     assert found == {
         unit: ([town], [unit]) for unit, town in own.itertuples(index=False, name=None)
     }
+
+
+def live_units(engine: Engine) -> dict[str, bytes]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT code, ST_AsEWKB(boundary) FROM gridsvc.area"
+                " WHERE layer = 'unit' AND rev_to IS NULL AND valid_to IS NULL"
+            )
+        )
+        return {code: bytes(boundary) for code, boundary in rows}
+
+
+SRID = 3826
+
+
+def middle_of(engine: Engine) -> dict[str, shapely.MultiPolygon]:
+    """Give the larger units well inside one district, by code."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT a.code, ST_AsBinary(a.boundary) FROM gridsvc.area AS a,"
+                " (SELECT ST_PointOnSurface(boundary) AS point, ST_Buffer(boundary, -50) AS inner"
+                "  FROM gridsvc.area WHERE layer = 'district' ORDER BY code LIMIT 1) AS d"
+                " WHERE a.layer = 'unit' AND a.rev_to IS NULL"
+                " AND a.boundary && ST_Expand(d.point, 600) AND ST_Within(a.boundary, d.inner)"
+            )
+        )
+        return {code: shapely.from_wkb(bytes(boundary)) for code, boundary in rows}
+
+
+def shared_node(units: dict[str, shapely.MultiPolygon]) -> tuple[tuple[float, float], list[str]]:
+    """Find a node at which at least three units meet, and them."""
+    at: dict[tuple[float, float], set[str]] = {}
+    for code, shape in units.items():
+        for x, y in shapely.get_coordinates(shape):
+            at.setdefault((x, y), set()).add(code)
+    node, codes = next((n, c) for n, c in sorted(at.items()) if len(c) >= 3)
+    return node, sorted(codes)
+
+
+def test_edited_published_and_rolled_back_the_units_are_the_original_byte_for_byte(
+    taipei: Taipei,
+) -> None:
+    before = live_units(taipei.engine)
+    units = middle_of(taipei.engine)
+    node, meeting = shared_node(units)
+
+    def shift(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        moved: NDArray[np.float64] = np.where(
+            (xy == node).all(axis=1)[:, None], xy + np.array([0.3, 0.2]), xy
+        )
+        return moved
+
+    edits = {code: shapely.transform(units.pop(code), shift) for code in meeting}
+    kept, ended = next(
+        (a, b)
+        for a, b in itertools.combinations(sorted(units), 2)
+        if shapely.intersection(units[a], units[b]).length > 20
+    )
+    edits[kept] = shapely.union(units.pop(kept), units.pop(ended), grid_size=0.001)
+    split, whole = max(units.items(), key=lambda item: item[1].area)
+    west, south, east, north = whole.bounds
+    cut = (west + east) / 2
+    edits[split] = shapely.intersection(whole, shapely.box(west, south, cut, north))
+    half = shapely.intersection(whole, shapely.box(cut, south, east, north))
+    shape = f"ST_Multi(ST_GeomFromWKB(:shape, {SRID}))"
+    with Session(taipei.engine) as session, session.begin():
+        revision = latest_revision(session)
+        session.execute(text("INSERT INTO edit.change_set (name) VALUES ('june')"))
+        for code, edited in edits.items():
+            session.execute(
+                text(f"UPDATE edit.unit SET boundary = {shape} WHERE code = :code"),
+                {"shape": edited.wkb, "code": code},
+            )
+        session.execute(text("DELETE FROM edit.unit WHERE code = :code"), {"code": ended})
+        new = session.scalar(
+            text(f"INSERT INTO edit.unit (code, boundary) VALUES (:code, {shape}) RETURNING code"),
+            {"shape": half.wkb, "code": split},
+        )
+        session.execute(text("UPDATE edit.change_set SET action = 'publish' WHERE name = 'june'"))
+    published = live_units(taipei.engine)
+    assert new not in before
+    assert published.keys() == (before.keys() - {ended}) | {new}
+    both = published.keys() & before.keys()
+    assert {code for code in both if published[code] != before[code]} == edits.keys()
+    with Session(taipei.engine) as session, session.begin():
+        found = check(session, current_scheme(session), layers=["district", "unit"])
+        assert not any(finding.stops for finding in found)
+        rollback(session, revision)
+    assert live_units(taipei.engine) == before
