@@ -35,6 +35,7 @@
     ├── ActRefused
     ├── IndicatorsRefused
     ├── NoZones
+    ├── PackageRefused
     ├── TableError
     └── QuestionError
         ├── NothingPublished
@@ -360,6 +361,18 @@ class NoZones(GridsvcError):
             "The scheme has no [zones]",
             remedy="Name their layer and grades there, and load the scheme again",
         )
+
+
+class PackageRefused(GridsvcError):
+    """The package for QGIS cannot be written; nothing was.
+
+    Attributes:
+        place: The folder, or the database, that stands in the way.
+    """
+
+    def __init__(self, place: str, detail: str, *, remedy: str) -> None:
+        super().__init__(f"{place} {detail}", remedy=remedy)
+        self.place = place
 
 
 class IndicatorsRefused(GridsvcError):

@@ -17,6 +17,7 @@ from gridsvc.cli import (
     locate_file,
     people,
     planners,
+    qgis,
     records,
     reports,
     schemes,
@@ -47,6 +48,7 @@ for name, group in (
     ("cases", cases.app),
     ("zones", zones.app),
     ("planner", planners.app),
+    ("qgis", qgis.app),
     ("key", keys.app),
 ):
     app.add_typer(group, name=name)

@@ -295,12 +295,12 @@ def test_another_streets_area_is_refused(town: Planning, li: Login) -> None:
 
 
 def test_a_stale_row_is_refused(li: Login) -> None:
-    """QGIS sends the row's number with each update, one more than it has seen."""
+    """QGIS sends with each update which row it has seen: -1 - its number."""
     open_set(li)
     update = "UPDATE edit.unit SET boundary = %s, row_number = %s WHERE code = %s"
-    li.execute(update, [rectangle(0, 200, 240, 400), 1, U3])
-    li.execute(update, [rectangle(0, 200, 230, 400), 2, U3])
-    told = refusal(li, update, rectangle(0, 200, 220, 400), 1, U3)
+    li.execute(update, [rectangle(0, 200, 240, 400), -1, U3])
+    li.execute(update, [rectangle(0, 200, 230, 400), -2, U3])
+    told = refusal(li, update, rectangle(0, 200, 220, 400), -2, U3)
     assert f"unit {U3} was changed since you loaded it" in told
     assert "saved 2 times by li_" in told
     assert "Reload" in told

@@ -149,12 +149,19 @@ BEGIN
 END
 $$;
 
+-- The number of the row that an editor looked at. QGIS sends a column back only where its value
+-- changes, so the project sets it to -1 - n with each edit, and once only however often the row is
+-- edited before it is saved; what does not send it at all has looked at the row as it is.
+CREATE OR REPLACE FUNCTION gridsvc.seen_row(row_number integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN row_number < 0 THEN -1 - row_number ELSE row_number END
+$$;
+
 -- Keep the insert, update or delete of one row of an edit view. Gives the edit that now stands for
 -- it; for a deleted row null.
 --   operation    INSERT, UPDATE or DELETE
 --   key          of the row: the id of a base version, or less than zero that of an edit
---   row_number   that QGIS had, one more where it changed the row; what it has seen is stale where
---                the row was changed since
+--   row_number   that QGIS looked at (gridsvc.seen_row); the row is stale where it has another now
 --   surface      the boundary as drawn; a line's surface
 CREATE OR REPLACE FUNCTION gridsvc.save_area(
     operation text, layer text, key integer, row_number integer, code text, name text,
@@ -182,7 +189,7 @@ BEGIN
                               WHERE e.change_set_id = it.id AND e.replaces = a.id);
         END IF;
         IF edit.id IS NULL AND based.id IS NULL
-           OR row_number NOT IN (coalesce(edit.row_number, 0), coalesce(edit.row_number, 0) + 1)
+           OR gridsvc.seen_row(row_number) IS DISTINCT FROM coalesce(edit.row_number, 0)
         THEN
             PERFORM gridsvc.refuse(
                 format('%s 已被修改，您看到的不是最新的', what),

@@ -161,8 +161,8 @@ BEGIN
                               WHERE e.change_set_id = it.id AND e.replaces = s.id);
         END IF;
         IF edit.id IS NULL AND based.id IS NULL
-           OR TG_OP = 'UPDATE' AND NEW.row_number NOT IN
-               (coalesce(edit.row_number, 0), coalesce(edit.row_number, 0) + 1) THEN
+           OR TG_OP = 'UPDATE'
+              AND gridsvc.seen_row(NEW.row_number) IS DISTINCT FROM coalesce(edit.row_number, 0) THEN
             PERFORM gridsvc.refuse(
                 format('%s 已被修改，您看到的不是最新的', what),
                 format('%s was changed since you loaded it', what),

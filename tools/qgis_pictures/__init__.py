@@ -1,0 +1,1 @@
+"""The pictures of the planners' guide, drawn by real QGIS from the packaged project."""

@@ -1,0 +1,1 @@
+"""The project that QGIS itself writes, of which `gridsvc qgis package` makes every city's."""
