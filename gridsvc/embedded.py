@@ -53,7 +53,8 @@ CONFIGURATION = """
 listen_addresses = '127.0.0.1'
 # Relative to this folder, so that no length of path breaks the 107 bytes of a socket's address.
 unix_socket_directories = '.'
-max_connections = 100
+# A planner in QGIS takes about six.
+max_connections = 200
 shared_buffers = 256MB
 effective_cache_size = 1GB
 work_mem = 16MB

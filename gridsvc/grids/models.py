@@ -40,6 +40,8 @@ Instant = DateTime(timezone=True)
 DUTIES = ("responsibility", "management", "enforcement", "supervision")
 DUTY_CHECK = f"duty IN {DUTIES}"
 
+LINE_CHECK = "num_nonnulls(centre_line, width_m) IN (0, 2) AND width_m > 0"
+
 STAND_INS = ("assistant", "neighbour")
 
 # GiST compares text with `=` through btree_gist.
@@ -301,6 +303,7 @@ class Area(Base):
         CheckConstraint("rev_from < rev_to", name="revisions"),
         CheckConstraint("ST_IsValid(boundary) AND NOT ST_IsEmpty(boundary)", name="boundary"),
         CheckConstraint("boundary = ST_SnapToGrid(boundary, 0.001)", name="millimetre"),
+        CheckConstraint(LINE_CHECK, name="line"),
         ExcludeConstraint(
             ("layer", "="),
             ("code", "="),
@@ -522,6 +525,7 @@ class AreaEdit(Base):
     __tablename__ = "area_edit"
     __table_args__ = (
         CheckConstraint("num_nonnulls(replaces, boundary) > 0", name="purpose"),
+        CheckConstraint(LINE_CHECK, name="line"),
         CheckConstraint("valid_from < valid_to", name="period"),
         Index("area_edit_area_idx", "change_set_id", "layer", "code"),
         Index("area_edit_boundary_idx", "boundary", postgresql_using="gist"),

@@ -331,6 +331,13 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("layer_drawn_as_check"), "layer", "drawn_as IN ('polygon', 'line')", schema="gridsvc"
     )
+    for table in ("area", "area_edit"):
+        op.create_check_constraint(
+            op.f(f"{table}_line_check"),
+            table,
+            "num_nonnulls(centre_line, width_m) IN (0, 2) AND width_m > 0",
+            schema="gridsvc",
+        )
     # People are looked up by area in a draft too, which rests on any revision.
     op.drop_index(
         "area_live_idx",

@@ -327,12 +327,12 @@ BEGIN
             format('%s cannot be %s m wide', what, coalesce(NEW.width_m::text, '?')),
             'Give its width in metres, from 0.1 to 200');
     ELSE
-        surface := gridsvc.surface_of(line, NEW.width_m);
+        surface := gridsvc.surface_of(line, round(NEW.width_m::numeric, 3)::double precision);
     END IF;
     edit := gridsvc.save_area(
         TG_OP, TG_ARGV[0], CASE WHEN TG_OP = 'UPDATE' THEN OLD.key END,
         coalesce(NEW.row_number, 0), NEW.code, NEW.name, surface, line,
-        CASE WHEN line IS NOT NULL THEN NEW.width_m END);
+        CASE WHEN line IS NOT NULL THEN round(NEW.width_m::numeric, 3) END);
     NEW.key := coalesce(edit.origin, -edit.id);
     NEW.row_number := edit.row_number;
     NEW.code := edit.code;
