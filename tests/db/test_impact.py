@@ -84,7 +84,7 @@ def preview(
     """Preview a change set; gives the row of its totals."""
     session.flush()
     row = session.execute(
-        text("SELECT (gridsvc.preview_impact(:id, :days, :at)).*"),
+        text("SELECT * FROM gridsvc.preview_impact(:id, :days, :at)"),
         {"id": change_set.id, "days": days, "at": at},
     ).one()
     return dict(row._mapping)
