@@ -105,8 +105,8 @@ FILED = """
 INSERT INTO gridsvc.report (source, source_id, lon, lat, point, category, received_at)
 SELECT 'bench', n::text, 116.5, 39.9,
        ST_SetSRID(ST_MakePoint(
-           :east + CASE WHEN n % 2 = 0 THEN random() * :width ELSE (100 + random() * 10) * :cell END,
-           :north + CASE WHEN n % 2 = 0 THEN random() * :width ELSE (100 + random() * 10) * :cell END
+           :east + CASE n % 2 WHEN 0 THEN random() * :width ELSE (100 + random() * 10) * :cell END,
+           :north + CASE n % 2 WHEN 0 THEN random() * :width ELSE (100 + random() * 10) * :cell END
        ), 4548),
        (ARRAY['0101', '0102', '0201', '0301', '0401', NULL])[1 + n % 6],
        now() - random() * interval '89 days'
