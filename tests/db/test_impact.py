@@ -914,9 +914,10 @@ def test_a_planner_previews_from_qgis_and_sees_it_as_layers(
         assert totals == {"is_out_of_date": True}
     with planners.login("zhao") as zhao:
         assert zhao.execute("SELECT * FROM edit.impact_total").fetchall() == []
+    with planners.login("wang") as wang:
+        wang.execute("UPDATE edit.change_set SET action = 'show' WHERE name = 'june'")
+        assert len(wang.execute("SELECT * FROM edit.impact_report").fetchall()) == 2
     with planners.login("guest") as guest:
-        guest.execute("UPDATE edit.change_set SET action = 'show' WHERE name = 'june'")
-        assert len(guest.execute("SELECT * FROM edit.impact_report").fetchall()) == 2
         for table in ("impact", "impact_report"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 guest.execute(f"SELECT * FROM gridsvc.{table}")
