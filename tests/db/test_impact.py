@@ -202,6 +202,39 @@ def test_areas_tell_what_they_gain_and_how_much_of_the_edge_moved(town: Session)
     assert shapely.from_wkb(bytes(ground)).equals(box(100, 0, 150, 100))
 
 
+def test_the_length_of_a_street_drawn_as_a_line_is_that_of_its_line(town: Session) -> None:
+    change_set = new_change_set(town)
+    propose_area(town, change_set, "courtyard", "L", box(0, 40, 100, 60))
+    town.execute(
+        text("""
+            UPDATE gridsvc.area_edit SET width_m = 20, centre_line = ST_SetSRID(ST_Multi(
+                ST_MakeLine(ST_MakePoint(:x, :y), ST_MakePoint(:x + 100, :y))), :srid)
+        """),
+        {"x": EAST_M, "y": NORTH_M + 50, "srid": small_city.SRID},
+    )
+    preview(town, change_set)
+    street = areas(town, change_set)["L"]
+    assert (street.length_before_m, street.length_after_m) == (None, 100)
+    assert (street.what, street.area_after_m2) == ("new", pytest.approx(2_000))
+
+
+def test_a_node_put_on_an_edge_changes_no_ground(town: Session) -> None:
+    report(town, 100, 50)
+    change_set = new_change_set(town)
+    noded = shapely.union_all([box(0, 0, 100, 33.333), box(0, 33.333, 100, 100)])
+    propose_area(town, change_set, "street", "W", noded, replaces=live_area(town, "W"))
+    assert preview(town, change_set)["moved"] == 0
+    assert areas(town, change_set) == {}
+
+
+def test_a_published_draft_can_still_be_looked_at(town: Session) -> None:
+    one = report(town, 120, 50)
+    change_set = move_border(town, 150)
+    publish(town, change_set)
+    preview(town, change_set)
+    assert moves(town, change_set)[one]["responsible"] == ("PE", "PW")
+
+
 def test_a_hand_over_moves_all_reports_of_the_area_for_that_duty_only(town: Session) -> None:
     inside = {report(town, east, 50) for east in (1, 50, 99)}
     report(town, 150, 50)
