@@ -11,6 +11,7 @@ from gridsvc.cli import (
     change_sets,
     cluster,
     components,
+    impact,
     indicators,
     keys,
     locate,
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, locate, locate_file, indicators, records, serve):
+for module in (cluster, change_sets, impact, locate, locate_file, indicators, records, serve):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),

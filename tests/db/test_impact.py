@@ -2,24 +2,33 @@
 
 import json
 import random
+import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
+import psycopg
 import pytest
 import shapely
 from geoalchemy2.shape import from_shape
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner, Result
 
+from gridsvc.cli import app
+from gridsvc.crs import from_wgs84
 from gridsvc.db import create_engine
+from gridsvc.errors import QuestionError
 from gridsvc.grids.changesets import open_change_set, publish
 from gridsvc.grids.models import ChangeSet
+from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.models import Report
-from tests import small_city
+from tests import planning_city, small_city
 from tests.db_fixtures import MakeDatabase
 from tests.factories import (
     EAST_M,
@@ -37,7 +46,6 @@ from tests.factories import (
     propose_component,
     propose_holder,
     propose_party,
-    register,
 )
 
 WEST = box(0, 0, 100, 100)
@@ -84,7 +92,7 @@ def preview(
     """Preview a change set; gives the row of its totals."""
     session.flush()
     row = session.execute(
-        text("SELECT (gridsvc.preview_impact(:id, :days, :at)).*"),
+        text("SELECT * FROM gridsvc.preview_impact(:id, :days, :at)"),
         {"id": change_set.id, "days": days, "at": at},
     ).one()
     return dict(row._mapping)
@@ -192,6 +200,39 @@ def test_areas_tell_what_they_gain_and_how_much_of_the_edge_moved(town: Session)
     assert east.moved_edge_m == pytest.approx(100, abs=0.05)
     ground = town.scalar(text("SELECT ST_AsBinary(part) FROM gridsvc.impact_area WHERE code = 'W'"))
     assert shapely.from_wkb(bytes(ground)).equals(box(100, 0, 150, 100))
+
+
+def test_the_length_of_a_street_drawn_as_a_line_is_that_of_its_line(town: Session) -> None:
+    change_set = new_change_set(town)
+    propose_area(town, change_set, "courtyard", "L", box(0, 40, 100, 60))
+    town.execute(
+        text("""
+            UPDATE gridsvc.area_edit SET width_m = 20, centre_line = ST_SetSRID(ST_Multi(
+                ST_MakeLine(ST_MakePoint(:x, :y), ST_MakePoint(:x + 100, :y))), :srid)
+        """),
+        {"x": EAST_M, "y": NORTH_M + 50, "srid": small_city.SRID},
+    )
+    preview(town, change_set)
+    street = areas(town, change_set)["L"]
+    assert (street.length_before_m, street.length_after_m) == (None, 100)
+    assert (street.what, street.area_after_m2) == ("new", pytest.approx(2_000))
+
+
+def test_a_node_put_on_an_edge_changes_no_ground(town: Session) -> None:
+    report(town, 100, 50)
+    change_set = new_change_set(town)
+    noded = shapely.union_all([box(0, 0, 100, 33.333), box(0, 33.333, 100, 100)])
+    propose_area(town, change_set, "street", "W", noded, replaces=live_area(town, "W"))
+    assert preview(town, change_set)["moved"] == 0
+    assert areas(town, change_set) == {}
+
+
+def test_a_published_draft_can_still_be_looked_at(town: Session) -> None:
+    one = report(town, 120, 50)
+    change_set = move_border(town, 150)
+    publish(town, change_set)
+    preview(town, change_set)
+    assert moves(town, change_set)[one]["responsible"] == ("PE", "PW")
 
 
 def test_a_hand_over_moves_all_reports_of_the_area_for_that_duty_only(town: Session) -> None:
@@ -398,8 +439,6 @@ def test_an_unknown_change_set_is_refused(town: Session) -> None:
 
 
 def test_before_anything_is_published_all_is_gained(session: Session) -> None:
-    from gridsvc.grids.scheme_store import load_scheme  # noqa: PLC0415 -- no other test loads one
-
     load_scheme(session, make_scheme())
     one = report(session, 50, 50)
     change_set = new_change_set(session)
@@ -453,13 +492,15 @@ def test_nothing_is_left_behind_and_no_lock_remains(own: Engine) -> None:
         session.commit()
         locks = session.scalar(
             text(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                "SELECT count(*) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
             )
         )
         assert locks == 0
         left = session.scalar(
             text(
-                "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'replay%'"
+                "SELECT count(*) FROM pg_class"
+                " WHERE relpersistence = 't' AND relname LIKE 'replay%'"
             )
         )
         assert left == 0
@@ -719,21 +760,19 @@ def holders(session: Session, told: tuple[float, float, Any, datetime]) -> dict[
 def ask_or_none(
     session: Session, east_m: float, north_m: float, category: str | None, at: datetime
 ) -> dict[str, Any] | None:
-    from gridsvc.errors import QuestionError  # noqa: PLC0415
-
     try:
         return ask(session, east_m=east_m, north_m=north_m, category=category, at=at)
     except QuestionError:
         return None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(16))
 def test_it_is_what_the_service_answers_before_and_after_the_publish(
     session: Session, seed: int
 ) -> None:
     city = RandomCity(session, seed)
     city.found()
-    reports = city.report_all_over(150)
+    reports = city.report_all_over(200)
     before = {one: holders(session, told) for one, told in reports.items()}
     change_set = city.draft()
     told = preview(session, change_set, days=3650, at=NOW_ON)
@@ -756,3 +795,182 @@ def test_it_is_what_the_service_answers_before_and_after_the_publish(
     assert parties(session, change_set) == {
         key: (gains[key], losses[key]) for key in gains | losses
     }
+
+
+# On the command line
+
+
+@pytest.fixture
+def cli(own: Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command on the database with the draft "border"."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("GRIDSVC_DATABASE_URL", own.url.render_as_string(hide_password=False))
+    return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def test_the_command_tells_who_gains_and_who_loses(cli: Callable[..., Result]) -> None:
+    shown = cli("impact", "border")
+    assert shown.exit_code == 0, shown.output
+    assert "1 of 1 reports since" in shown.stdout
+    assert "would go to somebody else, if border were in effect" in shown.stdout
+    # PW is sent away and nobody stands in for it but the neighbour's new holder.
+    assert re.search(r"enforcement_lead +PE +张\* +1 +0 +\+1", shown.stdout), shown.stdout
+    assert re.search(r"street W +changed +10,000 +15,000 +\+5,000 +200\.0 m", shown.stdout)
+    assert "张三" not in shown.stdout
+
+
+def test_the_command_writes_what_a_map_shows(cli: Callable[..., Result], tmp_path: Path) -> None:
+    out = tmp_path / "border.geojson"
+    shown = cli("impact", "border", "--days", 30, "--out", out, "--json")
+    assert shown.exit_code == 0, shown.output
+    told = json.loads(shown.stdout)
+    assert (told["days"], told["moved"], told["out"]) == (30, 1, str(out))
+    assert told["from_at"].endswith("+08:00")
+    drawn = gpd.read_file(out)
+    assert drawn.crs.to_epsg() == 4326
+    assert list(drawn["kind"]) == ["area", "area", "report"]
+    ground = drawn[drawn.code == "W"].to_crs(STORAGE).area.sum()
+    assert ground == pytest.approx(5_000, abs=0.1)
+    moved = json.loads(out.read_text())["features"][-1]
+    assert moved["properties"]["moves"] == {"enforcement_lead": {"from": None, "to": "PE"}}
+    east_m, north_m = from_wgs84(*moved["geometry"]["coordinates"], crs=STORAGE)
+    assert (east_m, north_m) == pytest.approx((EAST_M + 120, NORTH_M + 50), abs=0.002)
+
+
+def test_the_command_says_what_stops_a_publish(own: Engine, cli: Callable[..., Result]) -> None:
+    with Session(own) as session, session.begin():
+        change_set = open_change_set(session, name="border")
+        propose_area(session, change_set, "street", "X", box(0, 0, 10, 10))
+    shown = cli("impact", "border")
+    assert shown.exit_code == 0, shown.output
+    assert "It cannot be published yet: 1 findings stop it" in shown.stdout
+    assert "gridsvc check --change-set border" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("bordr",), 1, "border"),
+        (("border", "--days", "0"), 2, "--days"),
+        (("border", "--out", "x.gpkg"), 2, "does not end in .geojson"),
+    ],
+)
+def test_wrong_use_is_told(
+    cli: Callable[..., Result], arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    shown = cli("impact", *arguments)
+    assert shown.exit_code == code
+    assert told in shown.output
+
+
+# In QGIS
+
+
+@pytest.fixture
+def planners(make_database: MakeDatabase) -> Iterator[planning_city.Planning]:
+    town = planning_city.settle(make_database())
+    engine = create_engine(town.url)
+    with Session(engine) as session, session.begin():
+        report(session, 260, 300)
+        report(session, 100, 300)
+    engine.dispose()
+    yield town
+    with psycopg.connect(town.url, autocommit=True) as owner:
+        for name in town.names.values():
+            owner.execute(f'DROP ROLE "{name}"')
+
+
+U3, U4 = "110105001001003", "110105001001004"
+
+
+def test_a_planner_previews_from_qgis_and_sees_it_as_layers(
+    planners: planning_city.Planning,
+) -> None:
+    with planners.login("li") as li:
+        li.execute("INSERT INTO edit.change_set (name, note) VALUES ('june', 'why')")
+        with li.transaction():
+            for code, sides in ((U3, (0, 200, 300, 400)), (U4, (300, 200, 500, 400))):
+                li.execute(
+                    "UPDATE edit.unit SET boundary = %s WHERE code = %s",
+                    [planning_city.rectangle(*sides), code],
+                )
+            li.execute(
+                "UPDATE edit.assignment SET hand_over_to = 'P3' WHERE area_code = %s"
+                " AND duty = 'responsibility'",
+                [U3],
+            )
+        assert li.execute("SELECT * FROM edit.impact").fetchall() == []
+        li.execute("UPDATE edit.change_set SET action = 'preview' WHERE name = 'june'")
+        totals = li.execute("SELECT * FROM edit.impact_total").fetchone()
+        assert totals is not None
+        assert (totals["reports"], totals["moved"], totals["stops"]) == (2, 2, 0)
+        assert totals["is_out_of_date"] is False
+        assert li.execute(
+            "SELECT duty, party_code, name, gains, losses, change FROM edit.impact ORDER BY gains"
+        ).fetchall() == [
+            {
+                "duty": "responsible",
+                "party_code": party,
+                "name": "张**"[: len(party) + 1],
+                "gains": gains,
+                "losses": 2 - gains,
+                "change": 2 * gains - 2,
+            }
+            for party, gains in (("P1", 0), ("P3", 2))
+        ]
+        drawn = li.execute(
+            "SELECT code, what, area_change_m2, ST_SRID(part) AS srid FROM edit.impact_area"
+            " ORDER BY code"
+        ).fetchall()
+        assert drawn == [
+            {"code": U3, "what": "changed", "area_change_m2": 10_000, "srid": planning_city.SRID},
+            {"code": U4, "what": "changed", "area_change_m2": -10_000, "srid": planning_city.SRID},
+        ]
+        moved = li.execute(
+            "SELECT responsible_from, responsible_to, duties, moves FROM edit.impact_report"
+        ).fetchall()
+        assert (
+            moved
+            == [
+                {
+                    "responsible_from": "P1",
+                    "responsible_to": "P3",
+                    "duties": "responsible",
+                    "moves": "responsible: P1 → P3",
+                }
+            ]
+            * 2
+        )
+        # What is edited afterwards makes it old.
+        li.execute("UPDATE edit.unit SET name = 'x' WHERE code = %s", [U3])
+        totals = li.execute("SELECT is_out_of_date FROM edit.impact_total").fetchone()
+        assert totals == {"is_out_of_date": True}
+    with planners.login("zhao") as zhao:
+        assert zhao.execute("SELECT * FROM edit.impact_total").fetchall() == []
+    with planners.login("wang") as wang:
+        wang.execute("UPDATE edit.change_set SET action = 'show' WHERE name = 'june'")
+        assert len(wang.execute("SELECT * FROM edit.impact_report").fetchall()) == 2
+    with planners.login("guest") as guest:
+        for table in ("impact", "impact_report"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                guest.execute(f"SELECT * FROM gridsvc.{table}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            guest.execute("SELECT gridsvc.preview_impact(1)")
+
+
+def test_columns_are_such_as_qgis_reads(planners: planning_city.Planning) -> None:
+    with psycopg.connect(planners.url) as owner:
+        rows = owner.execute("""
+            SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+            FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+            WHERE c.relnamespace = 'edit'::regnamespace AND c.relname LIKE 'impact%' AND attnum > 0
+        """).fetchall()
+    kinds = {(view, column): kind for view, column, kind in rows}
+    for view in ("impact_total", "impact", "impact_area", "impact_report"):
+        assert kinds[view, "key"] == "integer"
+    assert kinds["impact_area", "part"] == "geometry(MultiPolygon,4547)"
+    assert kinds["impact_report", "point"] == "geometry(Point,4547)"
+    assert set(kinds.values()) <= {
+        "integer", "text", "boolean", "double precision", "timestamp without time zone",
+        "geometry(MultiPolygon,4547)", "geometry(Point,4547)",
+    }  # fmt: skip

@@ -86,9 +86,7 @@ def upgrade() -> None:
             nullable=False,
             comment="with what was published since its base",
         ),
-        sa.Column(
-            "digest", sa.Text(), nullable=False, comment="of the edits that were previewed"
-        ),
+        sa.Column("digest", sa.Text(), nullable=False, comment="of the edits that were previewed"),
         sa.ForeignKeyConstraint(
             ["change_set_id"],
             ["gridsvc.change_set.id"],
@@ -165,9 +163,7 @@ def upgrade() -> None:
             nullable=False,
             comment="storage CRS",
         ),
-        sa.Column(
-            "duties", sa.ARRAY(sa.Text()), nullable=False, comment="as an Answer names them"
-        ),
+        sa.Column("duties", sa.ARRAY(sa.Text()), nullable=False, comment="as an Answer names them"),
         sa.Column(
             "parties_from",
             sa.ARRAY(sa.Text()),

@@ -94,49 +94,33 @@ BEGIN
         SELECT DISTINCT a.spot, l.duty, l.category, l.layers
         FROM (SELECT DISTINCT q.spot, q.topic FROM pg_temp.replay_asked AS q) AS a
         JOIN pg_temp.replay_ladder AS l ON l.topic = a.topic
-    ), seen AS MATERIALIZED (
-        SELECT w.spot, w.duty, w.category, v.before, v.after
-        FROM wanted AS w
-        JOIN pg_temp.replay_spot AS s ON s.spot = w.spot
-        CROSS JOIN LATERAL (
-            SELECT coalesce(array_agg(a.version ORDER BY a.version)
-                            FILTER (WHERE a.version = ANY(s.before)), '{}') AS before,
-                   coalesce(array_agg(a.version ORDER BY a.version)
-                            FILTER (WHERE a.version = ANY(s.after)), '{}') AS after
+    )
+    SELECT w.spot, w.duty, w.category, v.before, v.after, v.might_move
+    FROM wanted AS w
+    JOIN pg_temp.replay_spot AS s ON s.spot = w.spot
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(a.version ORDER BY a.version) FILTER (WHERE a.is_held_before), '{}')
+                   AS before,
+               coalesce(array_agg(a.version ORDER BY a.version) FILTER (WHERE a.is_held_after), '{}')
+                   AS after,
+               -- Areas of other codes, or one on which the duty might be somebody else's.
+               array_agg(a.name ORDER BY a.name) FILTER (WHERE a.is_held_before)
+                   IS DISTINCT FROM
+                   array_agg(a.name ORDER BY a.name) FILTER (WHERE a.is_held_after)
+               OR coalesce(bool_or(a.is_held_after AND EXISTS (
+                       SELECT FROM pg_temp.replay_touched AS t
+                       WHERE t.layer = a.layer AND t.code = a.code AND t.duty = w.duty)), false)
+                   AS might_move
+        FROM (
+            SELECT a.version, a.layer, a.code, a.layer || ' ' || a.code AS name,
+                   a.version = ANY(s.before) AS is_held_before,
+                   a.version = ANY(s.after) AS is_held_after
             FROM (SELECT unnest(s.before) UNION SELECT unnest(s.after)) AS u (version)
             JOIN pg_temp.replay_area AS a ON a.version = u.version
             WHERE a.layer = ANY(w.layers)
-        ) AS v
-    )
-    SELECT s.*,
-           gridsvc.replay_names(s.before) <> gridsvc.replay_names(s.after)
-           OR gridsvc.replay_touches(s.after, s.duty) AS might_move
-    FROM seen AS s;
+        ) AS a
+    ) AS v;
     ANALYZE pg_temp.replay_view;
-END
-$$;
-
--- Layers and codes of versions of replay_area, in one order.
-CREATE OR REPLACE FUNCTION gridsvc.replay_names(versions bigint[]) RETURNS text[]
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN ARRAY(
-        SELECT a.layer || ' ' || a.code
-        FROM unnest(versions) AS v (version)
-        JOIN pg_temp.replay_area AS a ON a.version = v.version
-        ORDER BY 1);
-END
-$$;
-
--- Whether a duty on any of the versions might be somebody else's.
-CREATE OR REPLACE FUNCTION gridsvc.replay_touches(versions bigint[], duty text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN EXISTS (
-        SELECT FROM unnest(versions) AS v (version)
-        JOIN pg_temp.replay_area AS a ON a.version = v.version
-        JOIN pg_temp.replay_touched AS t
-          ON t.layer = a.layer AND t.code = a.code AND t.duty = replay_touches.duty);
 END
 $$;
 

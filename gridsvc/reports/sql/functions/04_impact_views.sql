@@ -1,6 +1,6 @@
 -- The preview of the change set that a planner looks at (gridsvc.shown_change_set), for QGIS: its
 -- totals, and who, which areas and which reports. Names masked, times local and without a zone,
--- keys of four bytes.
+-- keys of four bytes: the rows of one preview are numbered on, so that a remainder tells them apart.
 --
 -- The views name functions and columns that other parts of the service lay and change, so
 -- gridsvc.lay_edit_views calls this after them.
@@ -23,7 +23,7 @@ BEGIN
     WHERE i.change_set_id = (SELECT gridsvc.shown_change_set());
 
     CREATE VIEW edit.impact AS
-    SELECT p.id::integer AS key, p.duty, p.party_code,
+    SELECT (p.id % 2147483647)::integer AS key, p.duty, p.party_code,
            CASE WHEN p.party_code IS NULL THEN '无人'
                 ELSE gridsvc.masked_name(coalesce(e.name, o.name), coalesce(e.kind, o.kind))
            END AS name,
@@ -36,7 +36,8 @@ BEGIN
 
     EXECUTE format($view$
         CREATE VIEW edit.impact_area AS
-        SELECT a.id::integer AS key, a.layer, a.code, a.what, a.area_before_m2, a.area_after_m2,
+        SELECT (a.id %% 2147483647)::integer AS key, a.layer, a.code, a.what,
+               a.area_before_m2, a.area_after_m2,
                a.area_after_m2 - a.area_before_m2 AS area_change_m2, a.length_before_m,
                a.length_after_m, a.moved_edge_m, a.part::geometry(MultiPolygon, %1$s) AS part
         FROM gridsvc.impact_area AS a
@@ -44,7 +45,8 @@ BEGIN
 
     EXECUTE format($view$
         CREATE VIEW edit.impact_report AS
-        SELECT r.id::integer AS key, r.report_id::text AS report_id, t.received_at, t.category,
+        SELECT (r.id %% 2147483647)::integer AS key, r.report_id::text AS report_id,
+               t.received_at, t.category,
                array_to_string(r.duties, ', ') AS duties,
                r.parties_from[array_position(r.duties, 'responsible')] AS responsible_from,
                r.parties_to[array_position(r.duties, 'responsible')] AS responsible_to,
