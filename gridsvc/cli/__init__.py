@@ -22,6 +22,7 @@ from gridsvc.cli import (
     reports,
     schemes,
     serve,
+    tidying,
     zones,
 )
 from gridsvc.cli.commands import Commands
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, locate, locate_file, indicators, records, serve):
+for module in (cluster, change_sets, tidying, locate, locate_file, indicators, records, serve):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),
