@@ -23,6 +23,7 @@ from gridsvc.cli import (
     reports,
     schemes,
     serve,
+    tidying,
     zones,
 )
 from gridsvc.cli.commands import Commands
@@ -38,7 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
-for module in (cluster, change_sets, impact, locate, locate_file, indicators, records, serve):
+for module in (
+    *(cluster, change_sets, tidying, impact, locate, locate_file, indicators, records, serve),
+):
     module.register(app)
 for name, group in (
     ("scheme", schemes.app),

@@ -148,6 +148,7 @@ def test_contract_names_are_there() -> None:
             "people import",
             "people absences",
             "check",
+            "tidy",
         ),
         *("publish", "withdraw", "rollback", "locate", "locate-file", "serve"),
         *("key create", "key list", "key revoke"),

@@ -10,14 +10,17 @@ import pandas as pd
 import pytest
 import shapely
 from numpy.typing import NDArray
-from sqlalchemy import Engine, text
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from gridsvc.grids.changesets import latest_revision, rollback
+from gridsvc.grids.changesets import latest_revision, open_change_set, rollback
 from gridsvc.grids.importing import ImportOptions, ImportReport
+from gridsvc.grids.models import ChangeSet
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import read_scheme
 from gridsvc.grids.terms import FindingKind
+from gridsvc.grids.tidying import tidy
 from gridsvc.grids.validation import check
 from tests.db_fixtures import MakeDatabase
 from tests.scenarios.loading import SCHEMES, founded, load
@@ -191,3 +194,51 @@ def test_edited_published_and_rolled_back_the_units_are_the_original_byte_for_by
         assert not any(finding.stops for finding in found)
         rollback(session, revision)
     assert live_units(taipei.engine) == before
+
+
+def test_tidying_mends_units_that_lost_nodes_and_nothing_else(taipei: Taipei) -> None:
+    """Every tenth unit gets a node on its longest edge that none of its neighbours has."""
+    with Session(taipei.engine) as session:
+        scheme = current_scheme(session)
+        assert not tidy(session, scheme, open_change_set(session, name="sound"), whole=True).areas
+        change_set = open_change_set(session, name="halved")
+        halved = session.execute(
+            text("""
+                WITH longest AS (
+                    SELECT DISTINCT ON (a.id) a.id, a.boundary, s.path, s.geom AS line
+                    FROM gridsvc.area AS a CROSS JOIN LATERAL ST_DumpSegments(a.boundary) AS s
+                    WHERE a.layer = 'unit' AND a.rev_to IS NULL AND a.id % 10 = 0
+                      AND ST_NumGeometries(a.boundary) = 1
+                      AND ST_NumInteriorRings(ST_GeometryN(a.boundary, 1)) = 0
+                    ORDER BY a.id, ST_Length(s.geom) DESC
+                )
+                SELECT gridsvc.redraw_area(:change_set, id, ST_SnapToGrid(ST_Multi(ST_MakePolygon(
+                    ST_AddPoint(ST_ExteriorRing(ST_GeometryN(boundary, 1)),
+                                ST_LineInterpolatePoint(line, 0.37), path[3]))), 0.001))
+                FROM longest
+            """),
+            {"change_set": change_set.id},
+        ).all()
+        assert len(halved) > 1_000
+        assert not shapely.coverage_is_valid(_drawn(session, change_set, "unit"))
+        done = tidy(session, scheme, change_set, whole=True)
+        assert not done.left
+        assert {area.layer for area in done.areas} == {"unit", "district"}
+        assert max(area.change.largest_move_mm for area in done.areas) < 1
+        units, districts = (_drawn(session, change_set, layer) for layer in ("unit", "district"))
+        assert shapely.coverage_is_valid(units)
+        assert shapely.coverage_is_valid(districts)
+        assert shapely.coverage_union_all(units).equals(shapely.coverage_union_all(districts))
+        assert not tidy(session, scheme, change_set, whole=True).areas
+
+
+def _drawn(session: Session, change_set: ChangeSet, layer: str) -> list[BaseGeometry]:
+    at = session.scalar(select(func.gridsvc.draft_instant(change_set.id)))
+    rows = session.scalars(
+        text("""
+            SELECT ST_AsBinary(boundary) FROM gridsvc.draft_area(:change_set, :at)
+            WHERE layer = :layer
+        """),
+        {"change_set": change_set.id, "at": at, "layer": layer},
+    )
+    return [shapely.from_wkb(bytes(wkb)) for wkb in rows]

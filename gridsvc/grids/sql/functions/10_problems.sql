@@ -52,6 +52,8 @@ BEGIN
                 SELECT * FROM gridsvc.find_gaps(one.code, one.parent)
                 WHERE has_parent AND one.kind = 'tiling'
                 UNION ALL
+                SELECT * FROM gridsvc.missing_nodes(one.code) WHERE one.kind = 'tiling'
+                UNION ALL
                 SELECT * FROM gridsvc.find_spills(one.code, one.parent, one.kind = 'tiling')
                 WHERE has_parent
             ) AS f
