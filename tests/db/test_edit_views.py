@@ -60,8 +60,13 @@ def act(login: Login, name: str, action: str) -> None:
     assert done.rowcount == 1
 
 
-def problems(login: Login) -> list[str]:
-    rows = login.execute("SELECT kind, code, other FROM edit.problem ORDER BY kind, code, other")
+def problems(login: Login, *, nodes: bool = False) -> list[str]:
+    """Name what the problems layer shows; missing nodes, which are only reported, if asked."""
+    rows = login.execute(
+        "SELECT kind, code, other FROM edit.problem WHERE (kind = 'missing_node') = %s"
+        " ORDER BY kind, code, other",
+        [nodes],
+    )
     return [" ".join(filter(None, row.values())) for row in rows]
 
 
@@ -118,7 +123,7 @@ def test_a_one_sided_move_is_a_gap_until_the_neighbour_follows(li: Login) -> Non
     open_set(li)
     move(li, U3, rectangle(0, 200, 240, 400))
     assert problems(li) == ["gap 110105001001"]
-    told = one(li, "SELECT * FROM edit.problem")
+    told = one(li, "SELECT * FROM edit.problem WHERE kind = 'gap'")
     assert told["stops"]
     assert told["message"] == (
         "in community 110105001001, 2000.00 m² belong to no unit (width 9.524 m)"
@@ -199,6 +204,11 @@ def test_split_makes_a_code_and_keeps_the_lineage(li: Login) -> None:
     assert problems(li) == [
         "orphan 110105001001011 responsibility",
         "orphan 110105001001011 supervision",
+    ]
+    # Where the cut meets the units below and above, these have no node yet.
+    assert problems(li, nodes=True) == [
+        f"missing_node 110105001001001 {U3}",
+        f"missing_node 110105001001005 {U3}",
     ]
     act(li, "june", "publish")
     told = one(li, "SELECT * FROM hist.change WHERE code = %s", new["code"])
@@ -350,10 +360,9 @@ def test_publishing_with_problems_names_them(li: Login) -> None:
     assert "有 1 个问题阻止发布 / 1 problems stop it" in told
     assert "gap: in community 110105001001, 2000.00 m²" in told
     act(li, "june", "check")
-    assert one(li, "SELECT state, problems FROM edit.change_set WHERE name = 'june'") == {
-        "state": "open",
-        "problems": 1,
-    }
+    row = one(li, "SELECT state, problems FROM edit.change_set WHERE name = 'june'")
+    # Two units beside the gap lack its corners' nodes.
+    assert row == {"state": "open", "problems": 3}
 
 
 def test_two_planners_in_conflict(town: Planning, li: Login) -> None:

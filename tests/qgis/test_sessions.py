@@ -113,7 +113,9 @@ def test_two_layers_move_along_one_boundary(told: dict[str, Any]) -> None:
     session = told["along_one_edge"]
     # Two communities and the units beside each node.
     assert session["moved"] == 2 * 6 + 2 * 2 + 4 * 4
-    assert session["said"] == session["problems"] == []
+    assert session["said"] == []
+    # Where the edge meets the rim of the street, which was not in edit, that has no node yet.
+    assert session["problems"] == ["missing_node"]
 
 
 def test_what_was_deleted_is_drawn_again_without_overlap(told: dict[str, Any]) -> None:
