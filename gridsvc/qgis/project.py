@@ -166,8 +166,8 @@ class _Writer:
 
     def _fill_dropdowns(self) -> None:
         values = {
-            "layer": {title(it.title, it.code): it.code for it in self._scheme.layers},
-            "role": {title(it.title, it.code): it.code for it in self._scheme.roles},
+            "layer": [(title(it.title, it.code), it.code) for it in self._scheme.layers],
+            "role": [(title(it.title, it.code), it.code) for it in self._scheme.roles],
         }
         for field in self._root.iter("field"):
             choices = field.find("editWidget[@type='ValueMap']/config/Option/Option[@name='map']")
@@ -175,7 +175,7 @@ class _Writer:
                 example = choices[0]
                 choices.clear()
                 choices.attrib.update({"type": "List", "name": "map"})
-                for shown, value in told.items():
+                for shown, value in told:
                     choice = copy.deepcopy(example)
                     choice[0].attrib.update({"name": shown, "value": value})
                     choices.append(choice)

@@ -29,16 +29,19 @@ def town(make_database: MakeDatabase) -> Iterator[Planning]:
 
 
 @pytest.fixture(scope="module")
-def told(
-    run_qgis: RunQgis, town: Planning, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    """What happened in the session."""
+def project(town: Planning, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project in the package of the town."""
     folder = tmp_path_factory.mktemp("session") / "planners"
     made = CliRunner().invoke(
         app, ["qgis", "package", str(folder)], env={"GRIDSVC_DATABASE_URL": town.url}
     )
     assert made.exit_code == 0, made.output
-    project = str(folder / "gridsvc.qgz")
+    return folder / "gridsvc.qgz"
+
+
+@pytest.fixture(scope="module")
+def told(run_qgis: RunQgis, town: Planning, project: Path) -> dict[str, Any]:
+    """What happened in the session."""
     with town.login("li") as li:
         found = li.execute(
             "SELECT ST_X(c.geom) AS x, ST_Y(c.geom) AS y, c.path[3] - 1 AS vertex"
@@ -48,20 +51,31 @@ def told(
         ).fetchone()
     assert found is not None
     to = [found["x"] + 7.5, found["y"] + 3.25]
-    given = {"project": project, "code": UNIT, "vertex": found["vertex"], "to": to}
-    return run_qgis("package_session.py", given=given, env=_environment(town, folder))
+    given = {"project": str(project), "code": UNIT, "vertex": found["vertex"], "to": to}
+    return run_qgis("package_session.py", given=given, env=_environment(town, project, "li"))
 
 
-def _environment(town: Planning, folder: Path) -> dict[str, str]:
-    passwords = folder.parent / "pgpass"
+def _environment(town: Planning, project: Path, who: str) -> dict[str, str]:
+    passwords = project.parents[1] / "pgpass"
     passwords.write_text(f"*:*:*:*:{town.password}\n", encoding="utf-8")
     passwords.chmod(stat.S_IRUSR | stat.S_IWUSR)
     assert make_url(town.url).host
     return {
-        "PGSERVICEFILE": str(folder / "pg_service.conf"),
+        "PGSERVICEFILE": str(project.parent / "pg_service.conf"),
         "PGPASSFILE": str(passwords),
-        "PGUSER": town.names["li"],
+        "PGUSER": town.names[who],
     }
+
+
+def test_a_viewer_sees_all_and_can_edit_nothing(
+    run_qgis: RunQgis, town: Planning, project: Path
+) -> None:
+    given = {"project": str(project)}
+    found = run_qgis("package.py", given=given, env=_environment(town, project, "guest"))
+    assert found["invalid"] == []
+    layers = found["layers"]
+    assert layers["gridsvc_edit_unit"]["count"] == 40
+    assert not [name for name, layer in layers.items() if layer["can_be_edited"]]
 
 
 def test_a_change_set_is_opened_from_its_form(told: dict[str, Any]) -> None:

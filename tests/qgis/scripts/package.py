@@ -104,6 +104,7 @@ def layer_facts(layer: QgsVectorLayer) -> dict[str, Any]:
         "geometry": QgsWkbTypes.displayString(layer.wkbType()),
         "crs": layer.crs().authid(),
         "read_only": layer.readOnly(),
+        "can_be_edited": layer.supportsEditing(),
         "precision_m": layer.geometryOptions().geometryPrecision(),
         "refreshed_by": layer.refreshOnNotifyMessage() if layer.isRefreshOnNotifyEnabled() else "",
         "display": layer.displayExpression(),
