@@ -483,6 +483,13 @@ def item(
     return GeoJSON(told, headers=FRESH | {"Content-Crs": f"<{asked.crs}>"})
 
 
+@router.options("/collections/{layer}/items", include_in_schema=False)
+@router.options("/collections/{layer}/items/{code:path}", include_in_schema=False)
+def what_can_be_done(_: MaySeeAreas) -> Response:
+    """Say that nothing can be written: QGIS asks before it offers to edit."""
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": "GET, OPTIONS"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Cursor:
     """Where a page begins, and the state that the first page was read from."""
