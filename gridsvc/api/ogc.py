@@ -8,7 +8,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
@@ -37,14 +37,15 @@ from gridsvc.grids.viewers import (
     Frame,
     LayerFacts,
     Period,
+    Place,
     Wanted,
     count_features,
     find_layer,
     frame_of,
     list_features,
     pinned,
+    place_of,
     read_feature,
-    storage_crs,
 )
 
 PREFIX = "/ogc"
@@ -65,6 +66,8 @@ FRESH = {"Cache-Control": "private, no-cache, max-age=0, must-revalidate"}
 
 # Beyond them lies no city, and GEOS need not reckon with them.
 _FARTHEST_M = 1e9
+
+_READ_ONLY = {"Allow": "GET, OPTIONS"}
 
 _YEARS = range(1000, 9000)
 """Clients write an open end as year 0 or 9999 too."""
@@ -346,7 +349,7 @@ def api(
         version=request.app.version,
         server=f"{_base(request)}{PREFIX}",
         layers=list_layers(session),
-        crs=list(_frames(session, moment(session))),
+        crs=list(_frames(place_of(session, moment(session)))),
         default_limit=DEFAULT_LIMIT,
         max_limit=MAX_LIMIT,
     )
@@ -364,7 +367,8 @@ def collections(
 ) -> Response:
     """Scope `locate`, `report`, `plan` or `manage`."""
     now = moment(session)
-    frames, facts = _frames(session, now), facts_of(request, session, now)
+    frames = _frames(place_of(session, now))
+    facts = facts_of(request, session, now)
     told = [
         _collection(request, layer, frames, facts.get(layer.code), now)
         for layer in list_layers(session)
@@ -389,7 +393,7 @@ def collection(
     """Scope `locate`, `report`, `plan` or `manage`. 404 `unknown-layer`."""
     found, now = find_layer(session, layer), moment(session)
     facts = facts_of(request, session, now).get(layer)
-    told = _collection(request, found, _frames(session, now), facts, now)
+    told = _collection(request, found, _frames(place_of(session, now)), facts, now)
     return JSON(told, headers=FRESH)
 
 
@@ -415,7 +419,8 @@ def items(
         now = _moment(session, when, cursor)
     except BeforeFirstRevision as error:
         return _page(request, found, asked, at=error.at)
-    frames = _frames(session, now)
+    place = place_of(session, now)
+    frames = _frames(place)
     frame = _frame(frames, asked.crs, "crs")
     box_frame = _frame(frames, asked.bbox_crs, "bbox-crs")
     wanted = Wanted(
@@ -446,7 +451,7 @@ def items(
         asked,
         at=now.at,
         revision=now.revision,
-        rows=page.rows,
+        features=[_feature(row, place.zone) for row in page.rows],
         matched=matched,
         follows=follows,
     )
@@ -472,22 +477,35 @@ def item(
     if isinstance(when, Period):
         raise _fault("datetime", "One area is told as of one time, not of a period")
     now = moment(session, when)
-    frame = _frame(_frames(session, now), asked.crs, "crs")
+    city = place_of(session, now)
+    frame = _frame(_frames(city), asked.crs, "crs")
     row = read_feature(session, now=now, layer=layer, code=code, frame=frame)
     place = f"/collections/{quote(layer, safe='')}"
     links = [
         _link(request, _place(layer, code), "self", GeoJSON.media_type, "This area", asked=asked),
         _link(request, place, "collection", title=_both(found.title)),
     ]
-    told = _feature(row) | {"revision": now.revision, "at": now.at, "links": links}
+    told = _feature(row, city.zone) | {"revision": now.revision, "at": now.at, "links": links}
     return GeoJSON(told, headers=FRESH | {"Content-Crs": f"<{asked.crs}>"})
 
 
+# QGIS asks what can be done before it offers to edit.
+
+
 @router.options("/collections/{layer}/items", include_in_schema=False)
+def options_of_items(layer: Annotated[Text, Path()], _: MaySeeAreas) -> Response:
+    """Say that areas can be read."""
+    del layer
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=_READ_ONLY)
+
+
 @router.options("/collections/{layer}/items/{code:path}", include_in_schema=False)
-def what_can_be_done(_: MaySeeAreas) -> Response:
-    """Say that nothing can be written: QGIS asks before it offers to edit."""
-    return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": "GET, OPTIONS"})
+def options_of_item(
+    layer: Annotated[Text, Path()], code: Annotated[Text, Path()], _: MaySeeAreas
+) -> Response:
+    """Say that an area can be read."""
+    del layer, code
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=_READ_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,10 +546,11 @@ def _moment(session: Session, when: datetime | Period | None, cursor: _Cursor | 
     return moment(session, when.until) if when.until and when.until < now.at else now
 
 
-def _frames(session: Session, now: Moment) -> dict[str, Frame]:
-    """Give the systems that are told and taken, by URI; the default first."""
-    stored = storage_crs(session, now)
-    return {CRS84: LON_LAT} | {crs_uri(crs): frame_of(crs) for crs in (WGS84, stored, WEB_MERCATOR)}
+def _frames(place: Place) -> dict[str, Frame]:
+    """Give the systems that are told and taken, by URI; the default first, the stored one third."""
+    return {CRS84: LON_LAT} | {
+        crs_uri(crs): frame_of(crs) for crs in (WGS84, place.crs, WEB_MERCATOR)
+    }
 
 
 def _frame(frames: Mapping[str, Frame], uri: str, field: str) -> Frame:
@@ -577,7 +596,7 @@ def _page(  # noqa: PLR0913  what a page is made of
     *,
     at: datetime,
     revision: int | None = None,
-    rows: Sequence[AreaRow] = (),
+    features: Sequence[dict[str, Any]] = (),
     matched: int | None = 0,
     follows: str | None = None,
 ) -> Response:
@@ -597,22 +616,23 @@ def _page(  # noqa: PLR0913  what a page is made of
         "revision": revision,
         "at": at,
         **({} if matched is None else {"numberMatched": matched}),
-        "numberReturned": len(rows),
+        "numberReturned": len(features),
         "links": links,
-        "features": [_feature(row) for row in rows],
+        "features": features,
     }
     return GeoJSON(told, headers=FRESH | {"Content-Crs": f"<{asked.crs}>"})
 
 
-def _feature(row: AreaRow) -> dict[str, Any]:
+def _feature(row: AreaRow, zone: tzinfo) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": row.code,
         "properties": {
             "code": row.code,
             "name": row.name,
-            "valid_from": row.valid_from,
-            "valid_to": row.valid_to,
+            # QGIS shows the hours and drops the offset: give it the city's own.
+            "valid_from": row.valid_from and row.valid_from.astimezone(zone),
+            "valid_to": row.valid_to and row.valid_to.astimezone(zone),
         },
         # As the database wrote it, without a detour over Python's numbers.
         "geometry": orjson.Fragment(row.geometry),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import shapely
@@ -76,6 +77,19 @@ class Frame:
         if self.north_first:
             return second_min, first_min, second_max, first_max
         return bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a city is.
+
+    Attributes:
+        crs: The system in which its boundaries are stored.
+        zone: By whose clock it lives.
+    """
+
+    crs: Crs
+    zone: ZoneInfo
 
 
 LON_LAT = Frame(WGS84, north_first=False)
@@ -170,9 +184,14 @@ def frame_of(crs: Crs) -> Frame:
     return Frame(crs, north_first=crs.north_first)
 
 
-def storage_crs(session: Session, now: Moment) -> Crs:
-    """Name the system in which the boundaries of a revision are stored."""
-    return Crs(f"EPSG:{session.scalars(_scheme(SchemeVersion.srid, now)).one()}")
+def place_of(session: Session, now: Moment) -> Place:
+    """Tell where the city of a revision is."""
+    srid, time_zone = session.execute(
+        select(SchemeVersion.srid, SchemeVersion.time_zone)
+        .join(Revision, Revision.scheme_id == SchemeVersion.id)
+        .where(Revision.number == now.revision)
+    ).one()
+    return Place(Crs(f"EPSG:{srid}"), ZoneInfo(time_zone))
 
 
 def find_layer(session: Session, code: str) -> LayerRow:
@@ -232,7 +251,7 @@ def list_features(  # noqa: PLR0913  what, in which form, and where the page beg
     if after is not None:
         question = question.where(Area.code > literal(after))
     chosen = question.order_by(Area.layer, Area.code).limit(limit + 1)
-    rows = _rows(session, now, chosen, frame)
+    rows = _rows(session, chosen, frame)
     return Page(rows[:limit], rows[limit - 1].code if len(rows) > limit else None)
 
 
@@ -254,7 +273,7 @@ def read_feature(session: Session, *, now: Moment, layer: str, code: str, frame:
         UnknownArea: none of that layer and code holds at the moment.
     """
     question = _question(session, now, Wanted(layer=layer, code=code))
-    rows = _rows(session, now, question, frame) if question is not None else ()
+    rows = _rows(session, question, frame) if question is not None else ()
     if not rows:
         raise UnknownArea(layer, code, at=now.at)
     return rows[0]
@@ -398,14 +417,11 @@ def _lonlat_of_mercator(bounds: Bounds) -> Bounds:
     return float(west), float(south), float(east), float(north)
 
 
-def _rows(
-    session: Session, now: Moment, question: Select[Any], frame: Frame
-) -> tuple[AreaRow, ...]:
+def _rows(session: Session, question: Select[Any], frame: Frame) -> tuple[AreaRow, ...]:
     """Read the chosen areas; boundaries are converted for these only, after the limit."""
     chosen = question.subquery()
-    boundary: Any = Area.boundary
-    if frame.crs != storage_crs(session, now):
-        boundary = func.ST_Transform(boundary, frame.crs.epsg)
+    # PostGIS leaves alone what is in this system already.
+    boundary = func.ST_Transform(Area.boundary, frame.crs.epsg)
     if frame.north_first:
         boundary = func.ST_FlipCoordinates(boundary)
     # The last 0: no member "crs", which RFC 7946 took out.
@@ -424,12 +440,4 @@ def _rows(
             .join(chosen, chosen.c.id == Area.id)
             .order_by(Area.layer, Area.code)
         )
-    )
-
-
-def _scheme(column: Any, now: Moment) -> Select[Any]:  # noqa: ANN401  any of its columns
-    return (
-        select(column)
-        .join(Revision, Revision.scheme_id == SchemeVersion.id)
-        .where(Revision.number == now.revision)
     )

@@ -238,7 +238,7 @@ def test_features_are_the_areas(client: TestClient, city_engine: Engine) -> None
     assert body["features"][0]["properties"] == {
         "code": "S1",
         "name": "甲街道",
-        "valid_from": "2026-01-01T00:00:00+00:00",
+        "valid_from": "2026-01-01T08:00:00+08:00",
         "valid_to": None,
     }
     for feature in body["features"]:
