@@ -210,20 +210,25 @@ def _checked_period(text: str) -> str:
     return text
 
 
+When = Annotated[
+    Annotated[
+        str,
+        AfterValidator(_checked_period),
+        Field(max_length=100, examples=["2026-11-22T08:00:00+08:00"]),
+    ]
+    | None,
+    Field(
+        description="As of this time; now where left out. For items also a period of two times "
+        "with a slash between, `..` for an open end: areas that held at some time in it, each as "
+        "it last was in it."
+    ),
+]
+
+
 class _InCrs(Strict):
     crs: Annotated[str, Field(max_length=200)] = CRS84
     """The system of the answer: one of those that the collection names."""
-    datetime: (
-        Annotated[
-            str,
-            AfterValidator(_checked_period),
-            Field(max_length=100, examples=["2026-11-22T08:00:00+08:00"]),
-        ]
-        | None
-    ) = None
-    """As of this time; now where left out. For items also a period of two times with a slash
-    between, `..` for an open end: areas that held at some time in it, each as it last was in it.
-    """
+    datetime: When = None
 
 
 class ItemQuery(_InCrs):
@@ -253,8 +258,10 @@ class ItemsQuery(_InCrs):
     """From the link to the next page; not made by hand."""
 
 
-class NoQuery(Strict):
-    """Nothing can be asked for."""
+class AtQuery(Strict):
+    """When: a viewer that can only add to an address adds it to every call alike."""
+
+    datetime: When = None
 
 
 def read_period(text: str) -> datetime | Period:
@@ -303,7 +310,7 @@ def tell_problem(
     summary="OGC API: where everything is",
 )
 def landing_page(
-    request: Request, _: MaySeeAreas, session: SessionDep, __: Annotated[NoQuery, Query()]
+    request: Request, _: MaySeeAreas, session: SessionDep, when: Annotated[AtQuery, Query()]
 ) -> Response:
     """Scope `locate`, `report`, `plan` or `manage`."""
     title = _both(current_scheme(session).title)
@@ -312,11 +319,11 @@ def landing_page(
             "title": title,
             "description": f"{title}: 各图层的区域，只读。Areas of every layer, read only.",
             "links": [
-                _link(request, "", "self", title="This page"),
-                _link(request, "/api", "service-desc", MEDIA_TYPE, "The calls, OpenAPI 3.0"),
+                _link(request, "", "self", title="This page", asked=when),
+                _link(request, "/api", "service-desc", MEDIA_TYPE, "Its calls", asked=when),
                 _link(request, "/docs", "service-doc", "text/html", "The whole service", root=True),
-                _link(request, "/conformance", "conformance", title="Standards kept"),
-                _link(request, "/collections", "data", title="图层 Layers"),
+                _link(request, "/conformance", "conformance", title="Standards kept", asked=when),
+                _link(request, "/collections", "data", title="图层 Layers", asked=when),
             ],
         },
         headers=FRESH,
@@ -329,7 +336,7 @@ def landing_page(
     response_class=JSON,
     summary="OGC API: standards kept",
 )
-def conformance(_: MaySeeAreas, __: Annotated[NoQuery, Query()]) -> Response:
+def conformance(_: MaySeeAreas, __: Annotated[AtQuery, Query()]) -> Response:
     """Scope `locate`, `report`, `plan` or `manage`."""
     return JSON({"conformsTo": CONFORMS_TO})
 
@@ -341,7 +348,7 @@ def conformance(_: MaySeeAreas, __: Annotated[NoQuery, Query()]) -> Response:
     summary="OGC API: its calls as OpenAPI 3.0",
 )
 def api(
-    request: Request, _: MaySeeAreas, session: SessionDep, __: Annotated[NoQuery, Query()]
+    request: Request, _: MaySeeAreas, session: SessionDep, __: Annotated[AtQuery, Query()]
 ) -> Response:
     """Scope `locate`, `report`, `plan` or `manage`. /openapi.json has the whole service."""
     document = api_document(
@@ -363,17 +370,17 @@ def api(
     summary="OGC API: the layers",
 )
 def collections(
-    request: Request, _: MaySeeAreas, session: SessionDep, __: Annotated[NoQuery, Query()]
+    request: Request, _: MaySeeAreas, session: SessionDep, when: Annotated[AtQuery, Query()]
 ) -> Response:
     """Scope `locate`, `report`, `plan` or `manage`."""
-    now = moment(session)
+    now = _shown(session, when)
     frames = _frames(place_of(session, now))
     facts = facts_of(request, session, now)
     told = [
-        _collection(request, layer, frames, facts.get(layer.code), now)
+        _collection(request, when, layer, frames=frames, facts=facts.get(layer.code), now=now)
         for layer in list_layers(session)
     ]
-    links = [_link(request, "/collections", "self", title="图层 Layers")]
+    links = [_link(request, "/collections", "self", title="图层 Layers", asked=when)]
     return JSON({"links": links, "collections": told, "revision": now.revision}, headers=FRESH)
 
 
@@ -388,12 +395,13 @@ def collection(
     request: Request,
     _: MaySeeAreas,
     session: SessionDep,
-    __: Annotated[NoQuery, Query()],
+    when: Annotated[AtQuery, Query()],
 ) -> Response:
     """Scope `locate`, `report`, `plan` or `manage`. 404 `unknown-layer`."""
-    found, now = find_layer(session, layer), moment(session)
+    found, now = find_layer(session, layer), _shown(session, when)
     facts = facts_of(request, session, now).get(layer)
-    told = _collection(request, found, _frames(place_of(session, now)), facts, now)
+    frames = _frames(place_of(session, now))
+    told = _collection(request, when, found, frames=frames, facts=facts, now=now)
     return JSON(told, headers=FRESH)
 
 
@@ -546,6 +554,14 @@ def _moment(session: Session, when: datetime | Period | None, cursor: _Cursor | 
     return moment(session, when.until) if when.until and when.until < now.at else now
 
 
+def _shown(session: Session, when: AtQuery) -> Moment:
+    """Find the moment of which layers are told; now, where nothing was in force yet."""
+    try:
+        return _moment(session, read_period(when.datetime) if when.datetime else None, None)
+    except BeforeFirstRevision:
+        return moment(session)
+
+
 def _frames(place: Place) -> dict[str, Frame]:
     """Give the systems that are told and taken, by URI; the default first, the stored one third."""
     return {CRS84: LON_LAT} | {
@@ -639,9 +655,11 @@ def _feature(row: AreaRow, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _collection(
+def _collection(  # noqa: PLR0913  what a collection is made of
     request: Request,
+    when: AtQuery,
     layer: LayerRow,
+    *,
     frames: Mapping[str, Frame],
     facts: LayerFacts | None,
     now: Moment,
@@ -658,8 +676,8 @@ def _collection(
         "storageCrs": uris[2],
         "revision": now.revision,
         "links": [
-            _link(request, place, "self", title=_both(layer.title)),
-            _link(request, f"{place}/items", "items", GeoJSON.media_type, "区域 Areas"),
+            _link(request, place, "self", title=_both(layer.title), asked=when),
+            _link(request, f"{place}/items", "items", GeoJSON.media_type, "区域 Areas", asked=when),
         ],
     }
     if facts:

@@ -159,15 +159,18 @@ def api_document(  # noqa: PLR0913  what differs from city to city
         default_limit: Features of a page where nothing is said.
         max_limit: The most features of a page.
     """
+    when = ("datetime",)
     paths: dict[str, Any] = {
-        "/": _get("getLandingPage", "Where everything is", "landingPage"),
-        "/conformance": _get("getConformance", "What standards are kept", "confClasses"),
-        "/collections": _get("getCollections", "The layers", "collections"),
+        "/": _get("getLandingPage", "Where everything is", "landingPage", parameters=when),
+        "/conformance": _get(
+            "getConformance", "What standards are kept", "confClasses", parameters=when
+        ),
+        "/collections": _get("getCollections", "The layers", "collections", parameters=when),
     }
     for layer in layers:
         name = f"{layer.title['zh']} {layer.title['en']}"
         path, by = f"/collections/{layer.code}", f"_{layer.code}"
-        paths[path] = _get(f"describe{by}", name, "collection")
+        paths[path] = _get(f"describe{by}", name, "collection", parameters=when)
         paths[f"{path}/items"] = _get(
             f"getFeatures{by}",
             f"{name}: areas, by page",

@@ -659,6 +659,31 @@ def test_as_of_an_instant(row: TestClient, row_url: str) -> None:
     assert shape(old.json()["geometry"]).area > 3 * shape(new.json()["geometry"]).area
 
 
+def test_a_time_that_is_added_to_every_address(row: TestClient, row_url: str) -> None:
+    # As QGIS does with what stands behind the ? of a connection's address.
+    before = {"datetime": datetime.now(UTC).isoformat()}
+    engine = create_engine(row_url)
+    with Session(engine) as session, session.begin():
+        change(session)
+    engine.dispose()
+    landing = row.get("/ogc", params=before).json()
+    collections = row.get(href(landing, "data") or "").json()
+    assert collections["revision"] == 1
+    yards = next(it for it in collections["collections"] if it["id"] == "courtyard")
+    alone = row.get(href(yards, "self") or "").json()
+    assert alone == yards
+    # A new cell lies far to the east.
+    assert yards["extent"]["spatial"]["bbox"][0][2] < 116.47
+    now = row.get("/ogc/collections/courtyard").json()
+    assert (now["revision"], now["extent"]["spatial"]["bbox"][0][2] > 116.46) == (2, True)
+    assert codes(row.get(href(yards, "items") or "").json()) == ALL_CELLS
+    for rel in ("service-desc", "conformance"):
+        assert row.get(href(landing, rel) or "").status_code == 200
+    early = {"datetime": "2020-01-01T00:00:00Z"}
+    assert row.get("/ogc/collections", params=early).json()["revision"] == 2
+    assert_problem(row.get("/ogc", params={"datetime": "then"}), 400, "invalid-input")
+
+
 def test_before_the_first_revision_nothing_was(still_row: TestClient) -> None:
     body = read(still_row, "courtyard", datetime="2020-01-01T00:00:00Z")
     assert (body["revision"], body["features"], body["numberMatched"]) == (None, [], 0)

@@ -206,7 +206,7 @@ def test_tiles_are_drawn(
     assert png.stat().st_size > 1000
 
 
-def test_a_publication_is_seen_in_the_tiles(
+def test_a_publication_is_seen_and_the_past_stays(
     run_qgis: RunQgis, serve: Serve, make_database: MakeDatabase
 ) -> None:
     url = make_database()
@@ -214,7 +214,6 @@ def test_a_publication_is_seen_in_the_tiles(
     with Session(engine) as session, session.begin():
         found(session, {("courtyard", "C"): box(0, 0, 1500, 1000)})
     town = serve(url)
-    asked = tiles_of(town, "courtyard")
 
     def shrink() -> None:
         with Session(engine) as session, session.begin():
@@ -230,8 +229,23 @@ def test_a_publication_is_seen_in_the_tiles(
             )
             publish(session, change_set)
 
-    before = run_qgis("draw_tiles.py", given=asked)
+    def filled(at: str = "") -> float:
+        asked = tiles_of(town, "courtyard")
+        told = run_qgis("draw_tiles.py", given=asked | {"url": asked["url"] + at})
+        share: float = told["shares"][FILL]
+        return share
+
+    def area(at: str = "") -> float:
+        asked = {"url": f"{town}/ogc{at}", "layer": "courtyard"}
+        (feature,) = run_qgis("read_features.py", given=asked)["features"]
+        size: float = shapely.from_wkt(feature["wkt"]).area
+        return size
+
+    before = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    drawn, read = filled(), area()
     shrink()
-    after = run_qgis("draw_tiles.py", given=asked)
     engine.dispose()
-    assert before["shares"][FILL] > 3 * after["shares"][FILL] > 0
+    assert drawn > 3 * filled() > 0
+    assert read == pytest.approx(area() * 1500 * 1000 / 300 / 300, rel=1e-3)
+    assert filled(f"?at={before}") == drawn
+    assert area(f"?datetime={before}") == read
