@@ -1,5 +1,6 @@
 """A viewer's QGIS reads the layers: every area where it is, read only, with a key or without."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tests.factories import (
     propose_area,
 )
 from tests.qgis.conftest import RunQgis
-from tests.serving import Serve
+from tests.serving import Serve, wait_until
 from tests.small_city import AREAS, SHOPS, YARD
 
 CELLS = 1203
@@ -206,28 +207,52 @@ def test_tiles_are_drawn(
     assert png.stat().st_size > 1000
 
 
-def test_a_publication_is_seen_and_the_past_stays(
-    run_qgis: RunQgis, serve: Serve, make_database: MakeDatabase
-) -> None:
+@pytest.fixture
+def yard_url(make_database: MakeDatabase) -> str:
+    """A city of one large yard, in a database that a test may publish to."""
     url = make_database()
     engine = create_engine(url)
     with Session(engine) as session, session.begin():
         found(session, {("courtyard", "C"): box(0, 0, 1500, 1000)})
-    town = serve(url)
+    engine.dispose()
+    return url
 
-    def shrink() -> None:
-        with Session(engine) as session, session.begin():
-            change_set = new_change_set(session)
-            propose_area(
-                session,
-                change_set,
-                "courtyard",
-                "C",
-                box(0, 0, 300, 300),
-                valid_from=datetime.now(UTC),
-                replaces=live_area(session, "C"),
-            )
-            publish(session, change_set)
+
+def shrink(url: str) -> None:
+    """Publish that the yard is much smaller from now on."""
+    engine = create_engine(url)
+    with Session(engine) as session, session.begin():
+        change_set = new_change_set(session)
+        propose_area(
+            session,
+            change_set,
+            "courtyard",
+            "C",
+            box(0, 0, 300, 300),
+            valid_from=datetime.now(UTC),
+            replaces=live_area(session, "C"),
+        )
+        publish(session, change_set)
+    engine.dispose()
+
+
+def test_an_open_map_shows_a_publication(
+    run_qgis: RunQgis, serve: Serve, yard_url: str, tmp_path: Path
+) -> None:
+    drawn_at, again_at = tmp_path / "drawn", tmp_path / "again"
+    asked = tiles_of(serve(yard_url), "courtyard")
+    asked |= {"drawn_at": str(drawn_at), "again_at": str(again_at)}
+    with ThreadPoolExecutor() as pool:
+        drawing = pool.submit(run_qgis, "draw_tiles.py", given=asked)
+        wait_until(lambda: drawn_at.exists() or drawing.done(), within_s=120)
+        shrink(yard_url)
+        again_at.touch()
+        told = drawing.result()
+    assert told["shares"][FILL] > 3 * told["again"]["shares"][FILL] > 0
+
+
+def test_the_past_stays_as_it_was(run_qgis: RunQgis, serve: Serve, yard_url: str) -> None:
+    town = serve(yard_url)
 
     def filled(at: str = "") -> float:
         asked = tiles_of(town, "courtyard")
@@ -243,9 +268,7 @@ def test_a_publication_is_seen_and_the_past_stays(
 
     before = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     drawn, read = filled(), area()
-    shrink()
-    engine.dispose()
-    assert drawn > 3 * filled() > 0
+    shrink(yard_url)
     assert read == pytest.approx(area() * 1500 * 1000 / 300 / 300, rel=1e-3)
     assert filled(f"?at={before}") == drawn
     assert area(f"?datetime={before}") == read
