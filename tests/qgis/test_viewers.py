@@ -1,5 +1,6 @@
 """A viewer's QGIS reads the layers: every area where it is, read only, with a key or without."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ from tests.factories import (
 from tests.qgis.conftest import RunQgis
 from tests.serving import Serve, wait_until
 from tests.small_city import AREAS, SHOPS, YARD
+
+GUIDE = Path(__file__).parents[2] / "docs" / "qgis-viewers.md"
 
 CELLS = 1203
 """More than QGIS takes at a time."""
@@ -172,13 +175,16 @@ def test_a_key_is_sent_as_a_password(
 # Tiles
 
 
+EXTENT = [116.448, 39.918, 116.476, 39.931]
+
+
 def tiles_of(town: str, layer: str) -> dict[str, Any]:
     return {
         "url": f"{town}/tiles/{layer}/{{z}}/{{x}}/{{y}}.mvt",
         "layer": layer,
         "zmin": 0,
         "zmax": 18,
-        "extent": [116.448, 39.918, 116.476, 39.931],
+        "extent": EXTENT,
         "label": True,
     }
 
@@ -272,3 +278,28 @@ def test_the_past_stays_as_it_was(run_qgis: RunQgis, serve: Serve, yard_url: str
     assert read == pytest.approx(area() * 1500 * 1000 / 300 / 300, rel=1e-3)
     assert filled(f"?at={before}") == drawn
     assert area(f"?datetime={before}") == read
+
+
+def test_the_guide_says_what_works(run_qgis: RunQgis, serve: Serve, city: str, key: str) -> None:
+    open_console, guarded_console = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert "http://127.0.0.1:8000" in open_console
+    town, guarded = serve(city), serve(city, api_keys_required=True)
+    told = run_qgis(
+        "run_guide.py",
+        given={
+            "code": [
+                open_console.replace("http://127.0.0.1:8000", town),
+                f"server = {guarded!r}",
+                guarded_console.replace("KEY", key),
+            ],
+            "master_password": "of this run only",
+            "areas": ["areas", "guarded_areas"],
+            "tiles": ["tiles", "guarded_tiles"],
+            "layer": "street",
+            "extent": EXTENT,
+        },
+    )
+    assert told["areas"] == told["guarded_areas"] == ["S1", "S2"]
+    assert not blank(told["tiles"])
+    assert not blank(told["guarded_tiles"])
+    assert told["project"] == ["QgsVectorLayer", "QgsVectorTileLayer"]

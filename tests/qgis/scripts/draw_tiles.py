@@ -1,33 +1,13 @@
-"""Loads vector tiles, draws them to an image and tells what is on it."""
+"""Loads vector tiles by their address, draws them to an image and tells what is on it."""
 
-import collections
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import headless
-from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
-    QgsFillSymbol,
-    QgsMapRendererParallelJob,
-    QgsMapSettings,
-    QgsPalLayerSettings,
-    QgsProject,
-    QgsRectangle,
-    QgsVectorTileBasicLabeling,
-    QgsVectorTileBasicLabelingStyle,
-    QgsVectorTileBasicRenderer,
-    QgsVectorTileBasicRendererStyle,
-    QgsVectorTileLayer,
-    QgsWkbTypes,
-)
-from qgis.PyQt.QtCore import QSize
-from qgis.PyQt.QtGui import QColor
-
-MERCATOR = QgsCoordinateReferenceSystem("EPSG:3857")
-LON_LAT = QgsCoordinateReferenceSystem("EPSG:4326")
+from qgis.core import QgsVectorTileLayer
+from tile_drawing import draw
 
 
 def work(given: dict[str, Any]) -> dict[str, Any]:
@@ -37,76 +17,14 @@ def work(given: dict[str, Any]) -> dict[str, Any]:
     uri = f"type=xyz&url={address}&zmin={given['zmin']}&zmax={given['zmax']}"
     if "basic" in given:
         uri += f"&authcfg={headless.keep_basic_password(given['basic'])}"
-    told = _draw(uri, given)
+    told = draw(QgsVectorTileLayer(uri, "tiles"), given)
     if "again_at" in given:
         # The test does something meanwhile, and says when it is done.
         Path(given["drawn_at"]).touch()
         while not Path(given["again_at"]).exists():
             time.sleep(0.05)
-        told["again"] = _draw(uri, given)
+        told["again"] = draw(QgsVectorTileLayer(uri, "tiles"), given)
     return told
-
-
-def _draw(uri: str, given: dict[str, Any]) -> dict[str, Any]:
-    layer = QgsVectorTileLayer(uri, "tiles")
-    if not layer.isValid():
-        return {"valid": False}
-    layer.setRenderer(_renderer(given["layer"]))
-    if given.get("label"):
-        layer.setLabeling(_labeling(given["layer"]))
-    settings = QgsMapSettings()
-    settings.setDestinationCrs(MERCATOR)
-    settings.setLayers([layer])
-    settings.setOutputSize(QSize(*given.get("size", [900, 600])))
-    settings.setBackgroundColor(QColor("white"))
-    to_mercator = QgsCoordinateTransform(LON_LAT, MERCATOR, QgsProject.instance())
-    settings.setExtent(to_mercator.transformBoundingBox(QgsRectangle(*given["extent"])))
-    begun = time.perf_counter()
-    job = QgsMapRendererParallelJob(settings)
-    job.start()
-    job.waitForFinished()
-    image = job.renderedImage()
-    drawn_s = time.perf_counter() - begun
-    if "png" in given:
-        image.save(given["png"])
-    colours = collections.Counter(
-        image.pixelColor(x, y).name()
-        for x in range(0, image.width(), 3)
-        for y in range(0, image.height(), 3)
-    )
-    sampled = sum(colours.values())
-    return {
-        "valid": True,
-        "editable": layer.isEditable() or layer.supportsEditing(),
-        "drawn_s": drawn_s,
-        "errors": [error.message for error in job.errors()],
-        "shares": {name: count / sampled for name, count in colours.most_common(4)},
-    }
-
-
-def _renderer(layer: str) -> QgsVectorTileBasicRenderer:
-    symbol = QgsFillSymbol.createSimple(
-        {"color": "204,224,255", "outline_color": "0,51,153", "outline_width": "0.6"}
-    )
-    style = QgsVectorTileBasicRendererStyle("areas", layer, QgsWkbTypes.PolygonGeometry)
-    style.setSymbol(symbol)
-    renderer = QgsVectorTileBasicRenderer()
-    renderer.setStyles([style])
-    return renderer
-
-
-def _labeling(layer: str) -> QgsVectorTileBasicLabeling:
-    settings = QgsPalLayerSettings()
-    settings.fieldName = "coalesce(name, code)"
-    settings.isExpression = True
-    style = QgsVectorTileBasicLabelingStyle()
-    style.setStyleName("names")
-    style.setLayerName(layer)
-    style.setGeometryType(QgsWkbTypes.PolygonGeometry)
-    style.setLabelSettings(settings)
-    labeling = QgsVectorTileBasicLabeling()
-    labeling.setStyles([style])
-    return labeling
 
 
 headless.run(work)
