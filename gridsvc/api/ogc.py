@@ -64,7 +64,7 @@ MAX_LIMIT = 10_000
 # What a client keeps it must ask about each time: the next publication changes it.
 FRESH = {"Cache-Control": "private, no-cache, max-age=0, must-revalidate"}
 
-# Beyond them lies no city, and GEOS need not reckon with them.
+# Farther out lies no city, and GEOS need not reckon with such numbers.
 _FARTHEST_M = 1e9
 
 _READ_ONLY = {"Allow": "GET, OPTIONS"}
@@ -424,9 +424,9 @@ def items(
     period = when if isinstance(when, Period) else None
     cursor = _Cursor.read(asked.cursor) if asked.cursor is not None else None
     try:
-        now = _moment(session, when, cursor)
+        now, early = _moment(session, when, cursor), None
     except BeforeFirstRevision as error:
-        return _page(request, found, asked, at=error.at)
+        now, early = moment(session), error.at
     place = place_of(session, now)
     frames = _frames(place)
     frame = _frame(frames, asked.crs, "crs")
@@ -438,6 +438,8 @@ def items(
         box=_read_box(asked.bbox, box_frame) if asked.bbox is not None else None,
         period=period,
     )
+    if early:
+        return _page(request, found, asked, at=early)
     page = list_features(
         session,
         now=now,
@@ -488,10 +490,11 @@ def item(
     city = place_of(session, now)
     frame = _frame(_frames(city), asked.crs, "crs")
     row = read_feature(session, now=now, layer=layer, code=code, frame=frame)
-    place = f"/collections/{quote(layer, safe='')}"
+    path = _path(layer)
+    self_path = f"{path}/items/{quote(code, safe='')}"
     links = [
-        _link(request, _place(layer, code), "self", GeoJSON.media_type, "This area", asked=asked),
-        _link(request, place, "collection", title=_both(found.title)),
+        _link(request, self_path, "self", GeoJSON.media_type, "This area", asked=asked),
+        _link(request, path, "collection", title=_both(found.title)),
     ]
     told = _feature(row, city.zone) | {"revision": now.revision, "at": now.at, "links": links}
     return GeoJSON(told, headers=FRESH | {"Content-Crs": f"<{asked.crs}>"})
@@ -616,15 +619,15 @@ def _page(  # noqa: PLR0913  what a page is made of
     matched: int | None = 0,
     follows: str | None = None,
 ) -> Response:
-    place = f"/collections/{quote(layer.code, safe='')}"
+    path = _path(layer.code)
     links = [
-        _link(request, f"{place}/items", "self", GeoJSON.media_type, "This page", asked=asked),
-        _link(request, place, "collection", title=_both(layer.title)),
+        _link(request, f"{path}/items", "self", GeoJSON.media_type, "This page", asked=asked),
+        _link(request, path, "collection", title=_both(layer.title)),
     ]
     if follows:
         further = asked.model_copy(update={"cursor": follows})
         links.append(
-            _link(request, f"{place}/items", "next", GeoJSON.media_type, "Next page", asked=further)
+            _link(request, f"{path}/items", "next", GeoJSON.media_type, "Next page", asked=further)
         )
     told = {
         "type": "FeatureCollection",
@@ -664,7 +667,7 @@ def _collection(  # noqa: PLR0913  what a collection is made of
     facts: LayerFacts | None,
     now: Moment,
 ) -> dict[str, Any]:
-    place = f"/collections/{quote(layer.code, safe='')}"
+    path = _path(layer.code)
     uris = list(frames)
     told = {
         "id": layer.code,
@@ -676,8 +679,8 @@ def _collection(  # noqa: PLR0913  what a collection is made of
         "storageCrs": uris[2],
         "revision": now.revision,
         "links": [
-            _link(request, place, "self", title=_both(layer.title), asked=when),
-            _link(request, f"{place}/items", "items", GeoJSON.media_type, "区域 Areas", asked=when),
+            _link(request, path, "self", title=_both(layer.title), asked=when),
+            _link(request, f"{path}/items", "items", GeoJSON.media_type, "区域 Areas", asked=when),
         ],
     }
     if facts:
@@ -705,8 +708,8 @@ def _base(request: Request) -> str:
     return str(request.base_url).rstrip("/")
 
 
-def _place(layer: str, code: str) -> str:
-    return f"/collections/{quote(layer, safe='')}/items/{quote(code, safe='')}"
+def _path(layer: str) -> str:
+    return f"/collections/{quote(layer, safe='')}"
 
 
 def _link(  # noqa: PLR0913  the parts of a link

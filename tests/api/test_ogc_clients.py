@@ -1,6 +1,6 @@
 """GDAL reads the collections as it reads anybody's: it keeps to Part 2 and its order of axes.
 
-It does what QGIS does from 3.30 on: asks for the storage CRS and swaps axes by EPSG's rule.
+It does what newer QGIS does: asks for the storage CRS and swaps axes by EPSG's rule.
 """
 
 import json
