@@ -60,6 +60,14 @@ class Crs:
         """Whether this is a projected system in metres, fit to store areas in."""
         return self.epsg is not None and _unit(self.epsg) == "metre"
 
+    @property
+    def north_first(self) -> bool:
+        """Whether its authority writes the latitude or northing first, as EPSG does for 4547.
+
+        Nothing here does: x before y everywhere, but standards that name systems ask for it.
+        """
+        return self.epsg is not None and _axis(self.epsg) == "north"
+
 
 WGS84 = Crs("EPSG:4326")
 CGCS2000 = Crs("EPSG:4490")
@@ -123,6 +131,12 @@ def _unit(epsg: int) -> str | None:
         return None
     unit = crs.axis_info[0].unit_name if crs.axis_info else None
     return unit if crs.is_projected or (crs.is_geographic and unit == "degree") else None
+
+
+@lru_cache(maxsize=256)
+def _axis(epsg: int) -> str:
+    """Give the direction of a system's first axis."""
+    return str(pyproj.CRS.from_epsg(epsg).axis_info[0].direction)
 
 
 # The shifted datums

@@ -5,7 +5,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.db_fixtures"]
+pytest_plugins = ["tests.db_fixtures", "tests.serving"]
 
 # The first example of a test may build a transformer or wait for a busy machine.
 hypothesis.settings.register_profile("gridsvc", deadline=None)

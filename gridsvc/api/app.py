@@ -16,11 +16,13 @@ from gridsvc.api import (
     health,
     indicators,
     maps,
+    ogc,
     open311,
     people,
     problems,
     reports,
     responsible,
+    tiles,
     zones,
 )
 from gridsvc.api.climbing import climbing
@@ -88,11 +90,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.add_middleware(Requests)
-    problems.install(app, {open311.PREFIX: open311.tell_problem})
+    app.state.layer_facts = {}
+    problems.install(
+        app,
+        {
+            open311.PREFIX: open311.tell_problem,
+            ogc.PREFIX: ogc.tell_problem,
+            tiles.PREFIX: ogc.tell_problem,
+        },
+    )
     docs.install(app)
     for module in (
         *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
-        *(components, zones, maps),
+        *(components, zones, maps, ogc, tiles),
     ):
         app.include_router(module.router)
     maps.mount_static(app)

@@ -1,5 +1,6 @@
 """What endpoints ask for: a session of one snapshot, and the caller with what it may do."""
 
+import base64
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,8 +18,8 @@ _KEYLESS = frozenset(Scope) - {Scope.PEOPLE_READ}
 bearer = HTTPBearer(
     auto_error=False,
     scheme_name="key",
-    description="A key of this service with the scope that the call names. "
-    "On loopback the service may run without keys.",
+    description="A key of this service with the scope that the call names; where a client knows "
+    "HTTP Basic only, the key as the password. On loopback the service may run without keys.",
 )
 
 
@@ -111,6 +112,7 @@ def find_caller(request: Request, token: str | None, session: Session) -> Caller
         KeyRefused: as `get_caller`.
     """
     key_id, scopes = None, _KEYLESS
+    token = token or _basic_password(request)
     if token is not None:
         key = authenticate(session, token)
         if key is None:
@@ -119,6 +121,21 @@ def find_caller(request: Request, token: str | None, session: Session) -> Caller
     elif request.app.state.settings.api_keys_required:
         raise KeyRefused(given=False)
     return Caller(key_id, scopes, request.state.request_id, request.url.path)
+
+
+def _basic_password(request: Request) -> str | None:
+    """Read a key that came as the password of HTTP Basic, all that some viewers can send.
+
+    The user's name is not looked at. It is never asked for in this way: a browser would put up
+    its own form.
+    """
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:  # no base64, or no UTF-8
+        return ""
 
 
 def require(*any_of: Scope, found_by: Callable[..., Caller] = get_caller) -> Any:  # noqa: ANN401  as FastAPI's own Depends

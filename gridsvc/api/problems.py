@@ -238,6 +238,13 @@ def _response(
         if request.url.path.startswith(prefix):
             dialect: Dialect = tell
             return dialect(request, body, headers)
+    return plain(request, body, headers)
+
+
+def plain(
+    request: Request, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Tell a problem as RFC 9457 does; what a dialect uses that differs in less."""
     return Response(
         orjson.dumps(body | {"request_id": request.state.request_id}),
         status_code=body["status"],

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import shapely
 from geoalchemy2.shape import from_shape
@@ -37,6 +37,9 @@ DECIMALS = 7  # about a centimetre
 _EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
 
 Row = TypeVar("Row")
+
+Version: TypeAlias = type[Area | Assignment | Absence | Component]
+"""A table of dated versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +124,20 @@ def moment(session: Session, at: datetime | None = None) -> Moment:
     return Moment(at=instant, revision=revision, newest=revision == newest)
 
 
-def in_force(
-    version: type[Area | Assignment | Absence | Component], now: Moment
-) -> list[ColumnElement[bool]]:
-    """Say which versions hold at a moment; for the newest revision area_live_idx helps."""
-    live = (
-        [version.rev_to.is_(None)]
-        if now.newest
-        else [
-            version.rev_from <= now.revision,
-            or_(version.rev_to.is_(None), version.rev_to > now.revision),
-        ]
-    )
+def live_in(version: Version, now: Moment) -> list[ColumnElement[bool]]:
+    """Say which versions the revision of a moment holds; for the newest area_live_idx helps."""
+    if now.newest:
+        return [version.rev_to.is_(None)]
     return [
-        *live,
+        version.rev_from <= now.revision,
+        or_(version.rev_to.is_(None), version.rev_to > now.revision),
+    ]
+
+
+def in_force(version: Version, now: Moment) -> list[ColumnElement[bool]]:
+    """Say which versions hold at a moment."""
+    return [
+        *live_in(version, now),
         version.valid_from <= now.at,
         or_(version.valid_to.is_(None), version.valid_to > now.at),
     ]

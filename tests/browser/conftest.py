@@ -1,19 +1,14 @@
 """A headless Chromium in front of the app itself, served on a free port of loopback."""
 
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from pydantic import SecretStr
 
-from gridsvc.api.app import create_app
-from gridsvc.settings import Settings
+from tests.serving import Serve
 
 # Debian's Chromium asks its makers for news as it starts; the tests are to be alone.
 ARGUMENTS = [
@@ -29,7 +24,6 @@ ARGUMENTS = [
 # A machine that runs other tests beside it may take long to draw.
 expect.set_options(timeout=20_000)
 
-Serve = Callable[..., str]
 Open = Callable[..., Page]
 
 
@@ -46,31 +40,6 @@ def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
-
-
-@pytest.fixture(scope="session")
-def serve() -> Iterator[Serve]:
-    """Serve the app over a database; gives its address."""
-    with ExitStack() as running:
-
-        def start(url: str, *, api_keys_required: bool = False) -> str:
-            settings = Settings(database_url=SecretStr(url), api_keys_required=api_keys_required)
-            server = uvicorn.Server(
-                uvicorn.Config(create_app(settings), port=0, log_config=None, ws="none")
-            )
-            thread = threading.Thread(target=server.run, daemon=True)
-            thread.start()
-
-            def stop() -> None:
-                server.should_exit = True
-                thread.join(timeout=10)
-
-            running.callback(stop)
-            wait_until(lambda: server.started or not thread.is_alive())
-            port = server.servers[0].sockets[0].getsockname()[1]
-            return f"http://127.0.0.1:{port}"
-
-        yield start
 
 
 @pytest.fixture(scope="session")
@@ -120,11 +89,3 @@ def open_page(browser: Browser) -> Iterator[Open]:
             return page
 
         yield open_
-
-
-def wait_until(ready: Callable[[], bool], *, within_s: float = 20) -> None:
-    """Wait for something outside the browser."""
-    end = time.monotonic() + within_s
-    while not ready():
-        assert time.monotonic() < end, f"not ready within {within_s} s"
-        time.sleep(0.02)

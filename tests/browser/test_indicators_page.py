@@ -12,9 +12,10 @@ from gridsvc.db import create_engine
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.models import Case
 from tests import small_city
-from tests.browser.conftest import Open, Serve
+from tests.browser.conftest import Open
 from tests.db_fixtures import MakeDatabase
 from tests.factories import make_scheme
+from tests.serving import Serve
 
 RATE = """
 [[indicators.rate]]

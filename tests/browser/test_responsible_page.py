@@ -16,7 +16,7 @@ from gridsvc.grids.changesets import publish
 from gridsvc.grids.keys import create_key
 from gridsvc.grids.scheme_store import load_scheme
 from tests import small_city
-from tests.browser.conftest import Open, Serve, wait_until
+from tests.browser.conftest import Open
 from tests.db_fixtures import MakeDatabase
 from tests.factories import (
     make_scheme,
@@ -25,6 +25,7 @@ from tests.factories import (
     propose_holder,
     register,
 )
+from tests.serving import Serve, wait_until
 from tests.small_city import OPEN_STREET, OUTSIDE, SHOPS, YARD
 
 PAGE = "/maps/responsible"

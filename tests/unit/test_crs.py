@@ -102,6 +102,13 @@ class TestNames:
         assert (feet.epsg, BD09.epsg) == (2249, None)
         assert str(feet) == "EPSG:2249"
 
+    def test_an_authority_may_write_the_northing_first(self) -> None:
+        order = {name: parse_crs(name).north_first for name in ("4326", "4490", "4547")}
+        assert order == {"4326": True, "4490": True, "4547": True}
+        order = {name: parse_crs(name).north_first for name in ("3826", "26986", "3857")}
+        assert order == {"3826": False, "26986": False, "3857": False}
+        assert not GCJ02.north_first
+
 
 @pytest.fixture
 def patient_prcoords(monkeypatch: pytest.MonkeyPatch) -> None:

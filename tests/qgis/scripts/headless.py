@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from qgis.core import QgsApplication
+from qgis.core import NULL, QgsApplication, QgsAuthMethodConfig
+from qgis.PyQt.QtCore import QDate, QDateTime, Qt
 
 
 def run(work: Callable[[Any], dict[str, Any]], *, gui: bool = True) -> NoReturn:
@@ -41,3 +42,24 @@ def run(work: Callable[[Any], dict[str, Any]], *, gui: bool = True) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def plain(value: object) -> object:
+    """Give an attribute's value as JSON has it."""
+    if value is None or value == NULL:
+        return None
+    if isinstance(value, QDate | QDateTime):
+        return value.toString(Qt.ISODateWithMs)
+    return value
+
+
+def keep_basic_password(password: str) -> str:
+    """Keep a password for HTTP Basic in QGIS's own store; gives the id for `authcfg`."""
+    manager = QgsApplication.authManager()
+    manager.setMasterPassword("of this run only", True)
+    config = QgsAuthMethodConfig("Basic")
+    config.setName("viewer")
+    config.setConfig("username", "viewer")
+    config.setConfig("password", password)
+    manager.storeAuthenticationConfig(config)
+    return str(config.id())
