@@ -214,17 +214,8 @@ class _Session:
         atlas.updateFeatures()
         atlas.beginRender()
         atlas.seekTo(atlas.count() // 2)
-        settings = QgsLayoutExporter.ImageExportSettings()
-        settings.dpi = 90
-        path = self._folder / "qgis-sheet.png"
-        path.unlink(missing_ok=True)
-        if (
-            QgsLayoutExporter(layout).exportToImage(str(path), settings)
-            != QgsLayoutExporter.Success
-        ):
-            sys.exit(f"{path} was not written")
+        self._keep("sheet", QgsLayoutExporter(layout).renderPageToImage(0, dpi=90))
         atlas.endRender()
-        self.drawn.append(path.name)
 
     def _keep(self, name: str, picture: QImage) -> None:
         path = self._folder / f"qgis-{name}.png"
