@@ -269,6 +269,10 @@ def _label(
     if layer.geometryType() == QgsWkbTypes.PolygonGeometry:
         settings.placement = QgsPalLayerSettings.Horizontal
         settings.centroidWhole = False
+        # Areas lie in each other, so each would keep the labels of the others off its edges.
+        obstacle = settings.obstacleSettings()
+        obstacle.setIsObstacle(False)
+        settings.setObstacleSettings(obstacle)
         settings.labelPerPart = False
     if layer.geometryType() == QgsWkbTypes.LineGeometry:
         settings.placement = QgsPalLayerSettings.Line
