@@ -199,8 +199,20 @@ class Planning:
         return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def settle(url: str) -> Planning:
-    """Found the city in an empty database and make its logins."""
+@contextmanager
+def settled(url: str) -> Iterator[Planning]:
+    """Found the city in an empty database, with logins that last as long as the context."""
+    town = _settle(url)
+    try:
+        yield town
+    finally:
+        # Logins belong to the whole server, not to the database.
+        with psycopg.connect(url, autocommit=True) as owner:
+            for name in town.names.values():
+                owner.execute(f'DROP ROLE "{name}"')
+
+
+def _settle(url: str) -> Planning:
     mark = secrets.token_hex(3)
     password = secrets.token_urlsafe(12)
     names = {who: f"{who}_{mark}" for who in ("li", "zhao", "wang", "guest")}

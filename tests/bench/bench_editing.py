@@ -57,16 +57,13 @@ SELECT a.id, (ST_Dump(ST_Subdivide(a.boundary, 128))).geom FROM gridsvc.area AS 
 
 @pytest.fixture(scope="module")
 def big(make_database: MakeDatabase) -> Iterator[Planning]:
-    town = planning_city.settle(make_database())
     east, north = planning_city.at(0, 0)
-    with psycopg.connect(town.url, autocommit=True) as owner:
-        owner.execute("SET session_replication_role = replica")
-        _load(owner, east, north)
-        owner.execute("VACUUM ANALYZE")
-    yield town
-    with psycopg.connect(town.url, autocommit=True) as owner:
-        for name in town.names.values():
-            owner.execute(f'DROP ROLE "{name}"')
+    with planning_city.settled(make_database()) as town:
+        with psycopg.connect(town.url, autocommit=True) as owner:
+            owner.execute("SET session_replication_role = replica")
+            _load(owner, east, north)
+            owner.execute("VACUUM ANALYZE")
+        yield town
 
 
 def _load(owner: "psycopg.Connection[Any]", east: float, north: float) -> None:

@@ -16,11 +16,8 @@ U3, U4 = "110105001001003", "110105001001004"
 
 @pytest.fixture
 def town(make_database: MakeDatabase) -> Iterator[Planning]:
-    town = planning_city.settle(make_database())
-    yield town
-    with psycopg.connect(town.url, autocommit=True) as owner:
-        for name in town.names.values():
-            owner.execute(f'DROP ROLE "{name}"')
+    with planning_city.settled(make_database()) as town:
+        yield town
 
 
 Login = psycopg.Connection[dict[str, Any]]

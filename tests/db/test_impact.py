@@ -868,16 +868,13 @@ def test_wrong_use_is_told(
 
 @pytest.fixture
 def planners(make_database: MakeDatabase) -> Iterator[planning_city.Planning]:
-    town = planning_city.settle(make_database())
-    engine = create_engine(town.url)
-    with Session(engine) as session, session.begin():
-        report(session, 260, 300)
-        report(session, 100, 300)
-    engine.dispose()
-    yield town
-    with psycopg.connect(town.url, autocommit=True) as owner:
-        for name in town.names.values():
-            owner.execute(f'DROP ROLE "{name}"')
+    with planning_city.settled(make_database()) as town:
+        engine = create_engine(town.url)
+        with Session(engine) as session, session.begin():
+            report(session, 260, 300)
+            report(session, 100, 300)
+        engine.dispose()
+        yield town
 
 
 U3, U4 = "110105001001003", "110105001001004"

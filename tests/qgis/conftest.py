@@ -2,14 +2,22 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from typer.testing import CliRunner
+
+from gridsvc.cli import app
+from tests import planning_city
+from tests.db_fixtures import MakeDatabase
+from tests.planning_city import Planning
 
 PYTHON = Path("/usr/bin/python3")
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
@@ -70,6 +78,49 @@ def run_qgis(pytestconfig: pytest.Config) -> RunQgis:
         return _run(script, args, given=given, env=env or {}, timeout_s=timeout_s)
 
     return run
+
+
+@dataclass(frozen=True)
+class Planners:
+    """The planning city, and the package that its planners got.
+
+    Attributes:
+        town: Its database and logins.
+        folder: The package.
+    """
+
+    town: Planning
+    folder: Path
+
+    @property
+    def project(self) -> str:
+        """The project file."""
+        return str(self.folder / "gridsvc.qgz")
+
+    def environment(self, who: str) -> dict[str, str]:
+        """What the machine of one of them has: the service file, a login, a password file."""
+        passwords = self.folder.parent / "pgpass"
+        passwords.write_text(f"*:*:*:*:{self.town.password}\n", encoding="utf-8")
+        passwords.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        return {
+            "PGSERVICEFILE": str(self.folder / "pg_service.conf"),
+            "PGPASSFILE": str(passwords),
+            "PGUSER": self.town.names[who],
+        }
+
+
+@pytest.fixture(scope="module")
+def planners(
+    make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Planners]:
+    """A module's own city, with the package made by the command."""
+    folder = tmp_path_factory.mktemp("package") / "planners"
+    with planning_city.settled(make_database()) as town:
+        made = CliRunner().invoke(
+            app, ["qgis", "package", str(folder)], env={"GRIDSVC_DATABASE_URL": town.url}
+        )
+        assert made.exit_code == 0, made.output
+        yield Planners(town, folder)
 
 
 def _run(

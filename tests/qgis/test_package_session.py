@@ -1,48 +1,18 @@
 """A planner's session in real QGIS, in the packaged project, with a planner's own login."""
 
-import stat
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
-from typer.testing import CliRunner
 
-from gridsvc.cli import app
-from tests import planning_city
-from tests.db_fixtures import MakeDatabase
-from tests.planning_city import Planning
-from tests.qgis.conftest import RunQgis
+from tests.qgis.conftest import Planners, RunQgis
 
 UNIT = "110105001001003"
 
 
 @pytest.fixture(scope="module")
-def town(make_database: MakeDatabase) -> Iterator[Planning]:
-    town = planning_city.settle(make_database())
-    yield town
-    with psycopg.connect(town.url, autocommit=True) as owner:
-        for name in town.names.values():
-            owner.execute(f'DROP ROLE "{name}"')
-
-
-@pytest.fixture(scope="module")
-def project(town: Planning, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project in the package of the town."""
-    folder = tmp_path_factory.mktemp("session") / "planners"
-    made = CliRunner().invoke(
-        app, ["qgis", "package", str(folder)], env={"GRIDSVC_DATABASE_URL": town.url}
-    )
-    assert made.exit_code == 0, made.output
-    return folder / "gridsvc.qgz"
-
-
-@pytest.fixture(scope="module")
-def told(run_qgis: RunQgis, town: Planning, project: Path) -> dict[str, Any]:
+def told(run_qgis: RunQgis, planners: Planners) -> dict[str, Any]:
     """What happened in the session."""
-    with town.login("li") as li:
+    with planners.town.login("li") as li:
         found = li.execute(
             "SELECT ST_X(c.geom) AS x, ST_Y(c.geom) AS y, c.path[3] - 1 AS vertex"
             " FROM edit.unit AS u, ST_DumpPoints(u.boundary) AS c WHERE u.code = %s"
@@ -51,27 +21,13 @@ def told(run_qgis: RunQgis, town: Planning, project: Path) -> dict[str, Any]:
         ).fetchone()
     assert found is not None
     to = [found["x"] + 7.5, found["y"] + 3.25]
-    given = {"project": str(project), "code": UNIT, "vertex": found["vertex"], "to": to}
-    return run_qgis("package_session.py", given=given, env=_environment(town, project, "li"))
+    given = {"project": planners.project, "code": UNIT, "vertex": found["vertex"], "to": to}
+    return run_qgis("package_session.py", given=given, env=planners.environment("li"))
 
 
-def _environment(town: Planning, project: Path, who: str) -> dict[str, str]:
-    passwords = project.parents[1] / "pgpass"
-    passwords.write_text(f"*:*:*:*:{town.password}\n", encoding="utf-8")
-    passwords.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    assert make_url(town.url).host
-    return {
-        "PGSERVICEFILE": str(project.parent / "pg_service.conf"),
-        "PGPASSFILE": str(passwords),
-        "PGUSER": town.names[who],
-    }
-
-
-def test_a_viewer_sees_all_and_can_edit_nothing(
-    run_qgis: RunQgis, town: Planning, project: Path
-) -> None:
-    given = {"project": str(project)}
-    found = run_qgis("package.py", given=given, env=_environment(town, project, "guest"))
+def test_a_viewer_sees_all_and_can_edit_nothing(run_qgis: RunQgis, planners: Planners) -> None:
+    given = {"project": planners.project}
+    found = run_qgis("package.py", given=given, env=planners.environment("guest"))
     assert found["invalid"] == []
     layers = found["layers"]
     assert layers["gridsvc_edit_unit"]["count"] == 40

@@ -1,65 +1,27 @@
 """What planners do in real QGIS with the packaged project, each with a login of their own."""
 
-import stat
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from typer.testing import CliRunner
 
-from gridsvc.cli import app
 from tests import planning_city
-from tests.db_fixtures import MakeDatabase
-from tests.planning_city import Planning
-from tests.qgis.conftest import RunQgis
+from tests.qgis.conftest import Planners, RunQgis
 
 FIRST, THIRD, FOURTH = (f"11010500100100{n}" for n in (1, 3, 4))
 
 
 @pytest.fixture(scope="module")
-def town(make_database: MakeDatabase) -> Iterator[Planning]:
-    town = planning_city.settle(make_database())
-    yield town
-    with psycopg.connect(town.url, autocommit=True) as owner:
-        for name in town.names.values():
-            owner.execute(f'DROP ROLE "{name}"')
-
-
-@pytest.fixture(scope="module")
-def folder(town: Planning, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, as planners get it."""
-    folder = tmp_path_factory.mktemp("sessions") / "planners"
-    made = CliRunner().invoke(
-        app, ["qgis", "package", str(folder)], env={"GRIDSVC_DATABASE_URL": town.url}
-    )
-    assert made.exit_code == 0, made.output
-    passwords = folder.parent / "pgpass"
-    passwords.write_text(f"*:*:*:*:{town.password}\n", encoding="utf-8")
-    passwords.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    return folder
-
-
-def environment(town: Planning, folder: Path, who: str) -> dict[str, str]:
-    return {
-        "PGSERVICEFILE": str(folder / "pg_service.conf"),
-        "PGPASSFILE": str(folder.parent / "pgpass"),
-        "PGUSER": town.names[who],
-    }
-
-
-@pytest.fixture(scope="module")
-def told(run_qgis: RunQgis, town: Planning, folder: Path) -> dict[str, Any]:
+def told(run_qgis: RunQgis, planners: Planners) -> dict[str, Any]:
     """What happened in each of the planner's sessions."""
     return run_qgis(
         "boundary_sessions.py",
         given={
-            "project": str(folder / "gridsvc.qgz"),
+            "project": planners.project,
             "origin": planning_city.at(0, 0),
-            "other": {"login": town.names["wang"], "password": town.password},
+            "other": {"login": planners.town.names["wang"], "password": planners.town.password},
         },
-        env=environment(town, folder, "li"),
+        env=planners.environment("li"),
     )
 
 
@@ -146,21 +108,22 @@ def test_the_preview_is_a_layer(told: dict[str, Any]) -> None:
 
 
 def test_a_conflict_names_the_other_planner_and_the_revision(
-    told: dict[str, Any], town: Planning
+    told: dict[str, Any], planners: Planners
 ) -> None:
     session = told["conflict"]
     assert not session["refused"]["saved"]
-    assert f"was changed by {town.names['wang']} in revision 2" in session["refused"]["errors"]
+    assert (
+        f"was changed by {planners.town.names['wang']} in revision 2"
+        in session["refused"]["errors"]
+    )
     assert "conflict" in session["shown"]
 
 
-def test_a_viewer_sees_all_layers_and_edits_none(
-    run_qgis: RunQgis, town: Planning, folder: Path
-) -> None:
+def test_a_viewer_sees_all_layers_and_edits_none(run_qgis: RunQgis, planners: Planners) -> None:
     seen = run_qgis(
         "chief_and_viewer.py",
-        given={"project": str(folder / "gridsvc.qgz")},
-        env=environment(town, folder, "guest"),
+        given={"project": planners.project},
+        env=planners.environment("guest"),
     )
     assert seen["invalid"] == []
     assert seen["editable"] == []
@@ -169,12 +132,12 @@ def test_a_viewer_sees_all_layers_and_edits_none(
 
 
 def test_a_chief_rolls_back_byte_for_byte(
-    run_qgis: RunQgis, town: Planning, folder: Path, told: dict[str, Any]
+    run_qgis: RunQgis, planners: Planners, told: dict[str, Any]
 ) -> None:
     assert told  # its conflict has published revision 2
 
     def live(code: str) -> bytes:
-        with psycopg.connect(town.url) as owner:
+        with psycopg.connect(planners.town.url) as owner:
             found = owner.execute(
                 "SELECT ST_AsBinary(boundary) FROM gridsvc.area"
                 " WHERE code = %s AND rev_to IS NULL AND valid_to IS NULL",
@@ -184,7 +147,7 @@ def test_a_chief_rolls_back_byte_for_byte(
         return bytes(row[0])
 
     def founded(code: str) -> bytes:
-        with psycopg.connect(town.url) as owner:
+        with psycopg.connect(planners.town.url) as owner:
             found = owner.execute(
                 "SELECT ST_AsBinary(boundary) FROM gridsvc.area WHERE code = %s AND rev_from = 1",
                 [code],
@@ -195,8 +158,8 @@ def test_a_chief_rolls_back_byte_for_byte(
     assert live(THIRD) != founded(THIRD)
     seen = run_qgis(
         "chief_and_viewer.py",
-        given={"project": str(folder / "gridsvc.qgz"), "rollback": "founding", "code": THIRD},
-        env=environment(town, folder, "wang"),
+        given={"project": planners.project, "rollback": "founding", "code": THIRD},
+        env=planners.environment("wang"),
     )
     assert seen["invalid"] == []
     assert seen["done"]["saved"], seen["done"]["errors"]
@@ -204,6 +167,6 @@ def test_a_chief_rolls_back_byte_for_byte(
         assert live(code) == founded(code)
     assert seen["changes"] == [
         [1, "new", "gridsvc"],
-        [2, "changed", town.names["wang"]],
-        [3, "changed", town.names["wang"]],
+        [2, "changed", planners.town.names["wang"]],
+        [3, "changed", planners.town.names["wang"]],
     ]
