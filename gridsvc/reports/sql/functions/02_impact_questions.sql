@@ -127,6 +127,7 @@ $$;
 -- Lay replay_owned: reports about a component that might be answered otherwise, and replay_unclear:
 -- the different questions of who takes those of them whose owner is unclear.
 --   is_near  whether the change set adds, ends or moves a component within reach
+DROP FUNCTION IF EXISTS gridsvc.lay_replay_owned(integer, timestamptz, integer);
 CREATE OR REPLACE FUNCTION gridsvc.lay_replay_owned(scheme_id integer) RETURNS void
 LANGUAGE plpgsql SET client_min_messages = warning AS $$
 DECLARE
