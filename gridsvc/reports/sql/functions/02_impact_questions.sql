@@ -120,7 +120,10 @@ BEGIN
             WHERE a.layer = ANY(w.layers)
         ) AS a
     ) AS v;
+    CREATE INDEX ON pg_temp.replay_view (spot, duty);
     ANALYZE pg_temp.replay_view;
+    ANALYZE pg_temp.replay_ladder;
+    ANALYZE pg_temp.replay_topic;
 END
 $$;
 
