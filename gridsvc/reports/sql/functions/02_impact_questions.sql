@@ -120,26 +120,29 @@ BEGIN
             WHERE a.layer = ANY(w.layers)
         ) AS a
     ) AS v;
+    CREATE INDEX ON pg_temp.replay_view (spot, duty);
     ANALYZE pg_temp.replay_view;
+    ANALYZE pg_temp.replay_ladder;
+    ANALYZE pg_temp.replay_topic;
 END
 $$;
 
--- Lay replay_owned: reports about a component that might be answered otherwise, with the owner
--- that the base revision knows, or who has it before because its owner is unclear.
+-- Lay replay_owned: reports about a component that might be answered otherwise, and replay_unclear:
+-- the different questions of who takes those of them whose owner is unclear.
 --   is_near  whether the change set adds, ends or moves a component within reach
-CREATE OR REPLACE FUNCTION gridsvc.lay_replay_owned(
-    base integer, at timestamptz, scheme_id integer
-) RETURNS void
+DROP FUNCTION IF EXISTS gridsvc.lay_replay_owned(integer, timestamptz, integer);
+CREATE OR REPLACE FUNCTION gridsvc.lay_replay_owned(scheme_id integer) RETURNS void
 LANGUAGE plpgsql SET client_min_messages = warning AS $$
 DECLARE
     unclear gridsvc.tier;
 BEGIN
     SELECT t.* INTO unclear FROM gridsvc.tier AS t
     WHERE t.scheme_id = lay_replay_owned.scheme_id AND t.code = 'ownership_unclear';
-    DROP TABLE IF EXISTS pg_temp.replay_tier, pg_temp.replay_owned;
+    DROP TABLE IF EXISTS pg_temp.replay_tier, pg_temp.replay_owned, pg_temp.replay_unclear;
     CREATE TEMPORARY TABLE replay_tier ON COMMIT DROP AS
-    SELECT s.spot, s.before_areas, s.after_areas, s.is_inside_before, s.is_inside_after,
-           s.before_areas IS DISTINCT FROM s.after_areas
+    SELECT s.spot, s.is_inside_before, s.is_inside_after,
+           s.is_inside_before <> s.is_inside_after
+           OR s.before_areas IS DISTINCT FROM s.after_areas
            OR EXISTS (SELECT FROM unnest(s.after_areas) AS c
                       JOIN pg_temp.replay_touched AS t
                         ON t.layer = c.layer AND t.code = c.code AND t.duty = unclear.duty)
@@ -154,35 +157,87 @@ BEGIN
     ) AS s;
     ANALYZE pg_temp.replay_tier;
     CREATE TEMPORARY TABLE replay_owned ON COMMIT DROP AS
-    WITH doubtful AS MATERIALIZED (
-        SELECT a.n, a.spot, a.topic, r.category, r.point, i.before_areas, i.is_inside_before,
-               i.is_inside_after, c.is_near,
-               coalesce((SELECT h.starts[width_bucket(a.minute, h.starts)]
-                         FROM pg_temp.replay_shift AS h WHERE h.duty = unclear.duty), 0) AS minute
-        FROM pg_temp.replay_asked AS a
-        JOIN pg_temp.replay_report AS r ON r.n = a.n
-        JOIN pg_temp.replay_tier AS i ON i.spot = a.spot
-        CROSS JOIN LATERAL (
-            SELECT EXISTS (SELECT FROM pg_temp.replay_component AS c
-                           WHERE c.category = r.category
-                             AND ST_DWithin(c.point, r.point, c.within_m + 0.001)) AS is_near
-        ) AS c
-        WHERE a.is_component
-          AND (i.might_move OR c.is_near OR i.is_inside_before <> i.is_inside_after
-               OR EXISTS (SELECT FROM pg_temp.replay_ladder AS l
-                          JOIN pg_temp.replay_view AS v
-                            ON v.duty = l.duty AND v.category = l.category
-                          WHERE l.topic = a.topic AND l.duty = 'responsibility'
-                            AND v.spot = a.spot AND v.might_move))
-    )
-    SELECT d.n, d.spot, d.topic, d.category, d.point, d.minute, d.is_near, d.is_inside_before,
-           d.is_inside_after, o.owner, (o.held).party_code AS unclear_before,
-           NULL::text AS party_after
-    FROM doubtful AS d
-    CROSS JOIN LATERAL gridsvc.component_decision(
-        d.point, d.category, d.before_areas, base, at, d.minute, scheme_id) AS o;
+    SELECT a.n, a.spot, a.topic, r.category, r.point, i.is_inside_before, i.is_inside_after,
+           c.is_near,
+           coalesce((SELECT h.starts[width_bucket(a.minute, h.starts)]
+                     FROM pg_temp.replay_shift AS h WHERE h.duty = unclear.duty), 0) AS minute,
+           (SELECT h.starts[width_bucket(a.minute, h.starts)]
+            FROM pg_temp.replay_shift AS h WHERE h.duty = 'responsibility') AS ladder_minute,
+           NULL::text AS owner, NULL::text AS party_after
+    FROM pg_temp.replay_asked AS a
+    JOIN pg_temp.replay_report AS r ON r.n = a.n
+    JOIN pg_temp.replay_tier AS i ON i.spot = a.spot
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (SELECT FROM pg_temp.replay_component AS c
+                       WHERE c.category = r.category
+                         AND ST_DWithin(c.point, r.point, c.within_m + 0.001)) AS is_near
+    ) AS c
+    WHERE a.is_component
+      AND (i.might_move OR c.is_near
+           OR EXISTS (SELECT FROM pg_temp.replay_ladder AS l
+                      JOIN pg_temp.replay_view AS v
+                        ON v.duty = l.duty AND v.category = l.category
+                      WHERE l.topic = a.topic AND l.duty = 'responsibility'
+                        AND v.spot = a.spot AND v.might_move));
     CREATE INDEX ON pg_temp.replay_owned (n);
     ANALYZE pg_temp.replay_owned;
+    CREATE TEMPORARY TABLE replay_unclear ON COMMIT DROP AS
+    SELECT o.spot, o.topic, o.minute, min(o.category) AS category,
+           NULL::text AS taker_before, NULL::text AS taker_after
+    FROM pg_temp.replay_owned AS o GROUP BY o.spot, o.topic, o.minute;
+    ANALYZE pg_temp.replay_unclear;
+END
+$$;
+
+-- Ask one state who takes reports about components whose owner is unclear. That depends on the
+-- area, the category and the hour alone: it is asked at no point at all, where no component is.
+CREATE OR REPLACE FUNCTION gridsvc.ask_replay_unclear(
+    is_after boolean, revision integer, at timestamptz, scheme_id integer
+) RETURNS TABLE (spot integer, topic integer, minute integer, taker text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    nowhere CONSTANT geometry := ST_SetSRID(
+        'POINT EMPTY'::geometry, (SELECT s.srid FROM gridsvc.scheme AS s ORDER BY s.id DESC LIMIT 1));
+BEGIN
+    RETURN QUERY
+    SELECT u.spot, u.topic, u.minute, (d.held).party_code
+    FROM pg_temp.replay_unclear AS u
+    JOIN pg_temp.replay_spot AS s ON s.spot = u.spot
+    CROSS JOIN LATERAL gridsvc.component_decision(
+        nowhere, u.category,
+        gridsvc.replay_areas(
+            CASE WHEN ask_replay_unclear.is_after THEN s.after ELSE s.before END, NULL,
+            ask_replay_unclear.is_after),
+        ask_replay_unclear.revision, ask_replay_unclear.at, u.minute,
+        ask_replay_unclear.scheme_id) AS d;
+END
+$$;
+
+-- Who owns the components that reports are about, where it matters: where one near by changes, or
+-- where somebody else would have the report if nobody owned it.
+CREATE OR REPLACE FUNCTION gridsvc.find_replay_owners(
+    base integer, at timestamptz, scheme_id integer
+) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM pg_temp.replay_owned AS o
+    USING pg_temp.replay_unclear AS u
+    WHERE u.spot = o.spot AND u.topic = o.topic AND u.minute = o.minute
+      AND u.taker_before IS NOT DISTINCT FROM u.taker_after
+      AND NOT o.is_near AND o.is_inside_before = o.is_inside_after
+      AND NOT EXISTS (
+        SELECT FROM pg_temp.replay_answer AS a
+        WHERE a.spot = o.spot AND a.topic = o.topic AND a.duty = 'responsibility'
+          AND a.minute = o.ladder_minute AND a.lead IS DISTINCT FROM a.new_lead);
+    UPDATE pg_temp.replay_owned AS o SET owner = f.owner
+    FROM (
+        SELECT r.n, d.owner
+        FROM pg_temp.replay_owned AS r
+        CROSS JOIN LATERAL gridsvc.component_decision(
+            r.point, r.category, '{}', base, at, r.minute, find_replay_owners.scheme_id) AS d
+        WHERE d.owner IS NOT NULL
+    ) AS f
+    WHERE f.n = o.n;
 END
 $$;
 
@@ -241,5 +296,25 @@ BEGIN
             s.minute) AS a
     ) AS h ON s.duty = 'enforcement'
     WHERE s.is_after = ask_replay.is_after AND s.versions <> '{}';
+END
+$$;
+
+-- Lay replay_answer: who has each duty of each question, and who would have it.
+CREATE OR REPLACE FUNCTION gridsvc.lay_replay_answers() RETURNS void
+LANGUAGE plpgsql SET client_min_messages = warning AS $$
+BEGIN
+    DROP TABLE IF EXISTS pg_temp.replay_answer;
+    CREATE TEMPORARY TABLE replay_answer ON COMMIT DROP AS
+    SELECT q.spot, q.topic, q.duty, q.minute, b.lead, b.assistant,
+           a.lead AS new_lead, a.assistant AS new_assistant
+    FROM pg_temp.replay_question AS q
+    JOIN pg_temp.replay_side AS b
+      ON NOT b.is_after AND b.duty = q.duty AND b.topic = q.topic AND b.minute = q.minute
+     AND b.versions = q.before
+    JOIN pg_temp.replay_side AS a
+      ON a.is_after AND a.duty = q.duty AND a.topic = q.topic AND a.minute = q.minute
+     AND a.versions = q.after;
+    CREATE INDEX ON pg_temp.replay_answer (spot, topic, minute);
+    ANALYZE pg_temp.replay_answer;
 END
 $$;

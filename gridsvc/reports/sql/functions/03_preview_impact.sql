@@ -140,13 +140,16 @@ DECLARE
     scheme gridsvc.scheme;
     done gridsvc.impact;
     drafted integer := -2 * change_set;
-    nowhere CONSTANT geometry := 'POINT EMPTY';
     -- What outlives the undoing: variables do, rows do not.
     sides integer[];
     leads text[];
     assistants text[];
-    owned integer[];
-    takers text[];
+    unclear_spots integer[];
+    unclear_topics integer[];
+    unclear_minutes integer[];
+    unclear_takers text[];
+    near_reports integer[];
+    near_parties text[];
 BEGIN
     IF days IS NULL OR days NOT BETWEEN 1 AND 36500 THEN
         RAISE EXCEPTION 'the days to replay must be from 1 to 36500, not %', coalesce(days::text, 'null')
@@ -185,13 +188,16 @@ BEGIN
         done.base_revision, done.judged_at, done.from_at, done.to_at, scheme);
     PERFORM gridsvc.lay_replay_spots(change_set, done.base_revision, done.judged_at);
     PERFORM gridsvc.lay_replay_views(change_set, done.base_revision, scheme.id);
-    PERFORM gridsvc.lay_replay_owned(done.base_revision, done.judged_at, scheme.id);
+    PERFORM gridsvc.lay_replay_owned(scheme.id);
     PERFORM gridsvc.lay_replay_questions();
     SELECT count(*) INTO done.compared FROM pg_temp.replay_report;
 
     UPDATE pg_temp.replay_side AS s SET lead = a.lead, assistant = a.assistant
     FROM gridsvc.ask_replay(false, done.base_revision, done.judged_at, scheme.id) AS a
     WHERE a.side = s.side;
+    UPDATE pg_temp.replay_unclear AS u SET taker_before = a.taker
+    FROM gridsvc.ask_replay_unclear(false, done.base_revision, done.judged_at, scheme.id) AS a
+    WHERE a.spot = u.spot AND a.topic = u.topic AND a.minute = u.minute;
     DROP TABLE IF EXISTS pg_temp.replay_laid;
     CREATE TEMPORARY TABLE replay_laid (layer text, code text) ON COMMIT DROP;
     BEGIN
@@ -199,29 +205,18 @@ BEGIN
         SELECT array_agg(a.side), array_agg(a.lead), array_agg(a.assistant)
         INTO sides, leads, assistants
         FROM gridsvc.ask_replay(true, drafted, done.judged_at, scheme.id) AS a;
-        -- An owner stays where no component near by changes; who takes what is unclear depends on
-        -- the area alone, so one question, at no point at all, stands for many reports.
-        WITH asked AS MATERIALIZED (
-            SELECT DISTINCT ON (CASE WHEN o.is_near THEN o.n END, o.spot, o.topic, o.minute)
-                   o.n, o.spot, o.topic, o.minute, o.is_near, o.point, o.category
-            FROM pg_temp.replay_owned AS o
-            WHERE o.is_inside_after AND (o.is_near OR o.owner IS NULL)
-        ), taken AS MATERIALIZED (
-            SELECT a.*, coalesce(d.owner, (d.held).party_code) AS party
-            FROM asked AS a
-            JOIN pg_temp.replay_spot AS s ON s.spot = a.spot
-            CROSS JOIN LATERAL gridsvc.component_decision(
-                CASE WHEN a.is_near THEN a.point ELSE ST_SetSRID(nowhere, ST_SRID(a.point)) END,
-                a.category, gridsvc.replay_areas(s.after, NULL, true), drafted,
-                done.judged_at, a.minute, scheme.id) AS d
-        )
-        SELECT array_agg(o.n), array_agg(t.party) INTO owned, takers
+        SELECT array_agg(a.spot), array_agg(a.topic), array_agg(a.minute), array_agg(a.taker)
+        INTO unclear_spots, unclear_topics, unclear_minutes, unclear_takers
+        FROM gridsvc.ask_replay_unclear(true, drafted, done.judged_at, scheme.id) AS a;
+        -- An owner stays where no component near by changes.
+        SELECT array_agg(o.n), array_agg(coalesce(d.owner, (d.held).party_code))
+        INTO near_reports, near_parties
         FROM pg_temp.replay_owned AS o
-        JOIN taken AS t
-          ON CASE WHEN o.is_near THEN t.n = o.n
-                  ELSE NOT t.is_near AND t.spot = o.spot AND t.topic = o.topic
-                       AND t.minute = o.minute END
-        WHERE o.is_inside_after AND (o.is_near OR o.owner IS NULL);
+        JOIN pg_temp.replay_spot AS s ON s.spot = o.spot
+        CROSS JOIN LATERAL gridsvc.component_decision(
+            o.point, o.category, gridsvc.replay_areas(s.after, NULL, true), drafted,
+            done.judged_at, o.minute, scheme.id) AS d
+        WHERE o.is_near AND o.is_inside_after;
         RAISE EXCEPTION USING ERRCODE = 'GSUND', MESSAGE = 'undo the drafted revision';
     EXCEPTION WHEN SQLSTATE 'GSUND' THEN
         NULL;
@@ -229,12 +224,15 @@ BEGIN
     UPDATE pg_temp.replay_side AS s SET lead = a.lead, assistant = a.assistant
     FROM unnest(sides, leads, assistants) AS a (side, lead, assistant)
     WHERE a.side = s.side;
-    UPDATE pg_temp.replay_owned AS o
-    SET party_after = CASE WHEN NOT o.is_near THEN o.owner END
-    WHERE o.is_inside_after;
+    UPDATE pg_temp.replay_unclear AS u SET taker_after = a.taker
+    FROM unnest(unclear_spots, unclear_topics, unclear_minutes, unclear_takers)
+         AS a (spot, topic, minute, taker)
+    WHERE a.spot = u.spot AND a.topic = u.topic AND a.minute = u.minute;
     UPDATE pg_temp.replay_owned AS o SET party_after = a.party
-    FROM unnest(owned, takers) AS a (n, party)
+    FROM unnest(near_reports, near_parties) AS a (n, party)
     WHERE a.n = o.n;
+    PERFORM gridsvc.lay_replay_answers();
+    PERFORM gridsvc.find_replay_owners(done.base_revision, done.judged_at, scheme.id);
     RETURN gridsvc.store_impact(done);
 END
 $$;
@@ -245,38 +243,33 @@ LANGUAGE plpgsql SET client_min_messages = warning AS $$
 BEGIN
     DROP TABLE IF EXISTS pg_temp.replay_move;
     CREATE TEMPORARY TABLE replay_move ON COMMIT DROP AS
-    WITH answered AS MATERIALIZED (
-        SELECT q.spot, q.topic, q.duty, q.minute, b.lead, b.assistant,
-               a.lead AS new_lead, a.assistant AS new_assistant
-        FROM pg_temp.replay_question AS q
-        JOIN pg_temp.replay_side AS b
-          ON NOT b.is_after AND b.duty = q.duty AND b.topic = q.topic AND b.minute = q.minute
-         AND b.versions = q.before
-        JOIN pg_temp.replay_side AS a
-          ON a.is_after AND a.duty = q.duty AND a.topic = q.topic AND a.minute = q.minute
-         AND a.versions = q.after
-    ), told AS (
+    WITH told AS (
         SELECT a.n, q.duty, q.lead, q.assistant, q.new_lead, q.new_assistant
-        FROM answered AS q
+        FROM pg_temp.replay_answer AS q
         JOIN pg_temp.replay_shift AS h ON h.duty = q.duty
         JOIN pg_temp.replay_asked AS a
           ON a.spot = q.spot AND a.topic = q.topic
          AND h.starts[width_bucket(a.minute, h.starts)] = q.minute
         WHERE q.lead IS DISTINCT FROM q.new_lead OR q.assistant IS DISTINCT FROM q.new_assistant
            OR q.duty = 'responsibility'
+              AND EXISTS (SELECT FROM pg_temp.replay_owned AS o WHERE o.n = a.n)
     )
     SELECT t.n, d.position, d.duty, d.party_from, d.party_to
     FROM told AS t
     LEFT JOIN pg_temp.replay_owned AS o ON o.n = t.n AND t.duty = 'responsibility'
+    LEFT JOIN pg_temp.replay_unclear AS u
+      ON u.spot = o.spot AND u.topic = o.topic AND u.minute = o.minute
     CROSS JOIN LATERAL (
         SELECT CASE t.duty WHEN 'responsibility' THEN 1 WHEN 'management' THEN 2
                    WHEN 'enforcement' THEN 3 ELSE 5 END,
                CASE t.duty WHEN 'responsibility' THEN 'responsible'
                    WHEN 'enforcement' THEN 'enforcement_lead'
                    WHEN 'supervision' THEN 'supervisor' ELSE t.duty END,
-               CASE WHEN o.is_inside_before THEN coalesce(o.owner, o.unclear_before, t.lead)
+               CASE WHEN o.is_inside_before THEN coalesce(o.owner, u.taker_before, t.lead)
                    ELSE t.lead END,
-               coalesce(o.party_after, t.new_lead)
+               CASE WHEN o.is_near THEN coalesce(o.party_after, t.new_lead)
+                   WHEN o.is_inside_after THEN coalesce(o.owner, u.taker_after, t.new_lead)
+                   ELSE t.new_lead END
         UNION ALL
         SELECT 4, 'enforcement_assistant', t.assistant, t.new_assistant
         WHERE t.duty = 'enforcement'
@@ -331,5 +324,6 @@ $$;
 REVOKE ALL ON FUNCTION gridsvc.preview_impact, gridsvc.store_impact,
     gridsvc.lay_drafted_revision, gridsvc.lay_replay_changed, gridsvc.lay_replay_touched,
     gridsvc.lay_replay_components, gridsvc.lay_replay_reports, gridsvc.lay_replay_spots,
-    gridsvc.lay_replay_views, gridsvc.lay_replay_owned, gridsvc.lay_replay_questions
+    gridsvc.lay_replay_views, gridsvc.lay_replay_owned, gridsvc.lay_replay_questions,
+    gridsvc.lay_replay_answers, gridsvc.find_replay_owners
     FROM PUBLIC;
