@@ -576,12 +576,14 @@ class AssignmentEdit(Base):
     """A change set's proposal for an assignment, as `AreaEdit` is for an area."""
 
     __tablename__ = "assignment_edit"
-    __table_args__ = (CheckConstraint("num_nonnulls(replaces, party_code) > 0", name="purpose"),)
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(replaces, party_code) > 0", name="purpose"),
+        # A draft's holders are looked up area by area.
+        Index("assignment_edit_area_idx", "change_set_id", "layer", "area_code"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    change_set_id: Mapped[int] = mapped_column(
-        ForeignKey("change_set.id", ondelete="CASCADE"), index=True
-    )
+    change_set_id: Mapped[int] = mapped_column(ForeignKey("change_set.id", ondelete="CASCADE"))
     replaces: Mapped[int | None] = mapped_column(ForeignKey("assignment.id"), index=True)
     party_code: Mapped[str | None] = mapped_column(Text)
     layer: Mapped[str | None] = mapped_column(ForeignKey("layer.code"))

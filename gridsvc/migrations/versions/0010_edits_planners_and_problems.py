@@ -338,6 +338,15 @@ def upgrade() -> None:
             "num_nonnulls(centre_line, width_m) IN (0, 2) AND width_m > 0",
             schema="gridsvc",
         )
+    op.drop_index(
+        op.f("assignment_edit_change_set_id_idx"), table_name="assignment_edit", schema="gridsvc"
+    )
+    op.create_index(
+        "assignment_edit_area_idx",
+        "assignment_edit",
+        ["change_set_id", "layer", "area_code"],
+        schema="gridsvc",
+    )
     # People are looked up by area in a draft too, which rests on any revision.
     op.drop_index(
         "area_live_idx",
@@ -355,6 +364,13 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP SCHEMA edit CASCADE")
     op.execute("DROP SCHEMA hist CASCADE")
+    op.drop_index("assignment_edit_area_idx", table_name="assignment_edit", schema="gridsvc")
+    op.create_index(
+        op.f("assignment_edit_change_set_id_idx"),
+        "assignment_edit",
+        ["change_set_id"],
+        schema="gridsvc",
+    )
     op.drop_index("area_code_idx", table_name="area", schema="gridsvc")
     op.create_index(
         "area_live_idx",

@@ -134,6 +134,15 @@ BEGIN
           AND EXISTS (SELECT FROM gridsvc.draft_assignment(change_set) AS s
                       WHERE s.layer = r.layer AND s.duty = r.duty)
         GROUP BY r.layer, r.duty
+    ), held AS MATERIALIZED (
+        SELECT DISTINCT d.layer, d.code, s.duty
+        FROM pg_temp.draft AS d
+        -- Codes of `draft` are compared bytewise; by another collation no index would be used.
+        CROSS JOIN LATERAL gridsvc.drafted_assignment(
+            change_set, d.layer, d.code COLLATE "default") AS s
+        WHERE d.changed AND d.layer IN (SELECT r.layer FROM rung AS r)
+          AND s.rank = 1 AND s.category IS NULL
+          AND s.valid_from <= at AND (s.valid_to IS NULL OR at < s.valid_to)
     )
     SELECT 'orphan', gridsvc.finding_stops(scheme, d.layer, 'orphan'),
            d.layer, d.code::text, r.duty,
@@ -144,11 +153,10 @@ BEGIN
     JOIN pg_temp.draft AS d ON d.layer = r.layer AND d.changed
     WHERE (r.is_locality OR d.version < 0 AND NOT EXISTS (
               SELECT FROM gridsvc.area AS a
-              WHERE a.layer = d.layer AND a.code = d.code AND a.rev_from <= base))
-      AND NOT EXISTS (
-        SELECT FROM gridsvc.drafted_assignment(change_set, d.layer, d.code) AS s
-        WHERE s.duty = r.duty AND s.rank = 1 AND s.category IS NULL
-          AND s.valid_from <= at AND (s.valid_to IS NULL OR at < s.valid_to))
+              WHERE a.layer = d.layer AND a.code = d.code COLLATE "default"
+                AND a.rev_from <= base))
+      AND NOT EXISTS (SELECT FROM held AS h
+                      WHERE h.layer = d.layer AND h.code = d.code AND h.duty = r.duty)
     ORDER BY d.layer, d.code, r.duty;
 END
 $$;
