@@ -316,8 +316,10 @@ class ChangeSetRefused(ChangeSetError):
         shown = "; ".join(findings[:5]) + (
             f" … and {len(findings) - 5} more" if findings[5:] else ""
         )
+        one = len(findings) == 1
+        count = "1 finding that stops" if one else f"{len(findings)} findings that stop"
         super().__init__(
-            f"The change set {name!r} has {len(findings)} findings that stop it: {shown}",
+            f"The change set {name!r} has {count} it: {shown}",
             remedy="Mend them, or let the scheme only report this kind of finding for the layer",
         )
         self.name = name

@@ -97,7 +97,7 @@ def _show(found: Impact) -> None:
         _tell_more(len(found.areas))
     if found.stops:
         say(
-            f"It cannot be published yet: {found.stops:,} findings stop it "
+            f"It cannot be published yet: {_findings(found.stops)} it "
             f"(gridsvc check --change-set {found.change_set}).",
             style="yellow",
         )
@@ -120,3 +120,7 @@ def _change(area: AreaImpact) -> float:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
+
+
+def _findings(count: int) -> str:
+    return "1 finding stops" if count == 1 else f"{count:,} findings stop"

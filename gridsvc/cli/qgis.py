@@ -90,4 +90,7 @@ def package(  # noqa: PLR0913 -- the options of the command
             f"{to.host} is this machine alone. For planners elsewhere write it again with --host.",
             style="yellow",
         )
-    say(f"Next: `gridsvc planner add NAME` makes a login; hand the planner {folder}.")
+    say(
+        "Next: `gridsvc planner add NAME --streets CODES` makes a login; hand the planner the "
+        f"folder {folder}."
+    )

@@ -152,7 +152,9 @@ def rollback(session: Session, revision: int) -> Published:
     if not 1 <= revision < latest:
         raise ChangeSetError(
             f"Revision {revision} cannot be rolled back to; the newest is {latest}",
-            remedy=f"Name a revision from 1 to {latest - 1}" if latest > 1 else "Publish first",
+            remedy=f"Name a revision from 1 to {latest - 1}"
+            if latest > 1
+            else "There is none before it",
         )
     change_set = open_change_set(
         session, name=f"rollback-to-{revision}", note=f"back to revision {revision}"

@@ -843,7 +843,7 @@ def test_the_command_says_what_stops_a_publish(own: Engine, cli: Callable[..., R
         propose_area(session, change_set, "street", "X", box(0, 0, 10, 10))
     shown = cli("impact", "border")
     assert shown.exit_code == 0, shown.output
-    assert "It cannot be published yet: 1 findings stop it" in shown.stdout
+    assert "It cannot be published yet: 1 finding stops it" in shown.stdout
     assert "gridsvc check --change-set border" in shown.stdout
 
 
