@@ -31,7 +31,7 @@ ACTIONS = {
     "显示 Show": "show",
     "检查 Check": "check",
     "预览影响 Preview": "preview",
-    "更新底图 Rebase": "rebase",
+    "更新到最新版本 Rebase": "rebase",
     "发布 Publish": "publish",
     "撤回 Withdraw": "withdraw",
     "回退到此版本 Roll back to this": "rollback",
