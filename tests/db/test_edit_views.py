@@ -559,3 +559,12 @@ def test_routing_serves_the_new_revision_within_a_second(town: Planning, li: Log
             [*lon_lat, planning_city.SRID],
         ).fetchone()
         assert row == (U4,)
+
+
+def test_a_planner_does_not_roll_others_back(town: Planning, li: Login) -> None:
+    with town.login("zhao") as zhao:
+        open_set(zhao, "theirs")
+        move(zhao, "110105002001001", rectangle(1000, 0, 1250, 200))
+        act(zhao, "theirs", "publish")
+    told = refusal(li, "UPDATE edit.change_set SET action = 'rollback' WHERE name = 'founding'")
+    assert "may not roll back" in told
