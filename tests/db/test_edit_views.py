@@ -568,3 +568,14 @@ def test_a_planner_does_not_roll_others_back(town: Planning, li: Login) -> None:
         act(zhao, "theirs", "publish")
     told = refusal(li, "UPDATE edit.change_set SET action = 'rollback' WHERE name = 'founding'")
     assert "may not roll back" in told
+
+
+def test_nobody_draws_the_own_ground_larger(li: Login) -> None:
+    """The street's border reaches over only to let the neighbour's units be edited."""
+    open_set(li)
+    move(li, "110105001", rectangle(0, 0, 1900, 1000), layer="street")
+    assert "not on your ground" in refusal(
+        li,
+        "UPDATE edit.unit SET boundary = %s WHERE code = '110105002001001'",
+        rectangle(1000, 0, 1240, 200),
+    )
