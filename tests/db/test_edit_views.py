@@ -579,3 +579,21 @@ def test_nobody_draws_the_own_ground_larger(li: Login) -> None:
         "UPDATE edit.unit SET boundary = %s WHERE code = '110105002001001'",
         rectangle(1000, 0, 1240, 200),
     )
+
+
+def test_no_login_hangs_the_services_triggers_on_a_table_of_its_own(town: Planning) -> None:
+    """A cast from a type of its own would be run with the rights of the service."""
+    with psycopg.connect(town.url, autocommit=True) as owner:
+        functions = owner.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'gridsvc'::regnamespace"
+            " AND prosecdef AND prorettype = 'trigger'::regtype"
+        ).fetchall()
+        assert ("recheck_now",) in functions
+        owner.execute("SET ROLE gridsvc_reader")
+        owner.execute("CREATE TEMPORARY TABLE bait (change_set_id integer)")
+        for (function,) in functions:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match=function):
+                owner.execute(
+                    "CREATE TRIGGER bait AFTER INSERT ON bait"
+                    f" FOR EACH ROW EXECUTE FUNCTION gridsvc.{function}()"
+                )
