@@ -597,3 +597,32 @@ def test_no_login_hangs_the_services_triggers_on_a_table_of_its_own(town: Planni
                     "CREATE TRIGGER bait AFTER INSERT ON bait"
                     f" FOR EACH ROW EXECUTE FUNCTION gridsvc.{function}()"
                 )
+
+
+SUPERVISION = "WHERE area_code = %s AND duty = 'supervision'"
+
+
+@pytest.mark.parametrize("change", ["party_code = 'P2'", "area_code = '110105001001004', rank = 2"])
+def test_the_past_is_not_rewritten_in_two_steps(li: Login, change: str) -> None:
+    open_set(li)
+    li.execute(f"UPDATE edit.assignment SET role = 'chief' {SUPERVISION}", [U3])
+    told = refusal(li, f"UPDATE edit.assignment SET {change} {SUPERVISION}", U3)
+    assert f"P1 holds supervision of unit {U3} already: the past is not rewritten" in told
+
+
+def test_what_is_changed_and_then_deleted_leaves_a_vacancy(li: Login) -> None:
+    open_set(li)
+    li.execute(f"UPDATE edit.assignment SET role = 'chief' {SUPERVISION}", [U3])
+    for _ in range(2):
+        li.execute(f"DELETE FROM edit.assignment {SUPERVISION}", [U3])
+        assert problems(li) == [f"vacancy {U3}"]
+
+
+def test_a_duty_is_not_moved_away_unseen(li: Login) -> None:
+    open_set(li)
+    told = refusal(
+        li,
+        f"UPDATE edit.assignment SET layer = 'community', area_code = '110105001001' {SUPERVISION}",
+        U3,
+    )
+    assert "the past is not rewritten" in told
