@@ -626,3 +626,15 @@ def test_a_duty_is_not_moved_away_unseen(li: Login) -> None:
         U3,
     )
     assert "the past is not rewritten" in told
+
+
+def test_a_hole_on_a_hair_is_a_gap(li: Login) -> None:
+    """On the whole 2 mm wide, for the hair is long; yet a fifth of a metre where it is a hole."""
+    open_set(li)
+    hair, hole = 249.999, 249.8
+    shape = [(0, 200), (hair, 200), (hair, 300), (hole, 300), (hole, 300.2), (hair, 300.2)]
+    move(li, U3, wkt(shapely.Polygon([*shape, (hair, 400), (0, 400)])))
+    assert problems(li) == ["gap 110105001001"]
+    told = one(li, "SELECT area_m2, width_m FROM edit.problem WHERE kind = 'gap'")
+    assert told["area_m2"] == pytest.approx(0.04, rel=0.02)
+    assert told["width_m"] > 0.1
