@@ -559,3 +559,111 @@ def test_routing_serves_the_new_revision_within_a_second(town: Planning, li: Log
             [*lon_lat, planning_city.SRID],
         ).fetchone()
         assert row == (U4,)
+
+
+def test_a_planner_does_not_roll_others_back(town: Planning, li: Login) -> None:
+    with town.login("zhao") as zhao:
+        open_set(zhao, "theirs")
+        move(zhao, "110105002001001", rectangle(1000, 0, 1250, 200))
+        act(zhao, "theirs", "publish")
+    told = refusal(li, "UPDATE edit.change_set SET action = 'rollback' WHERE name = 'founding'")
+    assert "may not roll back" in told
+
+
+def test_nobody_draws_the_own_ground_larger(li: Login) -> None:
+    """The street's border reaches over only to let the neighbour's units be edited."""
+    open_set(li)
+    move(li, "110105001", rectangle(0, 0, 1900, 1000), layer="street")
+    assert "not on your ground" in refusal(
+        li,
+        "UPDATE edit.unit SET boundary = %s WHERE code = '110105002001001'",
+        rectangle(1000, 0, 1240, 200),
+    )
+
+
+def test_no_login_hangs_the_services_triggers_on_a_table_of_its_own(town: Planning) -> None:
+    """A cast from a type of its own would be run with the rights of the service."""
+    with psycopg.connect(town.url, autocommit=True) as owner:
+        functions = owner.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'gridsvc'::regnamespace"
+            " AND prosecdef AND prorettype = 'trigger'::regtype"
+        ).fetchall()
+        assert ("recheck_now",) in functions
+        owner.execute("SET ROLE gridsvc_reader")
+        owner.execute("CREATE TEMPORARY TABLE bait (change_set_id integer)")
+        for (function,) in functions:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match=function):
+                owner.execute(
+                    "CREATE TRIGGER bait AFTER INSERT ON bait"
+                    f" FOR EACH ROW EXECUTE FUNCTION gridsvc.{function}()"
+                )
+
+
+SUPERVISION = "WHERE area_code = %s AND duty = 'supervision'"
+
+
+@pytest.mark.parametrize("change", ["party_code = 'P2'", "area_code = '110105001001004', rank = 2"])
+def test_the_past_is_not_rewritten_in_two_steps(li: Login, change: str) -> None:
+    open_set(li)
+    li.execute(f"UPDATE edit.assignment SET role = 'chief' {SUPERVISION}", [U3])
+    told = refusal(li, f"UPDATE edit.assignment SET {change} {SUPERVISION}", U3)
+    assert f"P1 holds supervision of unit {U3} already: the past is not rewritten" in told
+
+
+def test_what_is_changed_and_then_deleted_leaves_a_vacancy(li: Login) -> None:
+    open_set(li)
+    li.execute(f"UPDATE edit.assignment SET role = 'chief' {SUPERVISION}", [U3])
+    for _ in range(2):
+        li.execute(f"DELETE FROM edit.assignment {SUPERVISION}", [U3])
+        assert problems(li) == [f"vacancy {U3}"]
+
+
+def test_a_duty_is_not_moved_away_unseen(li: Login) -> None:
+    open_set(li)
+    told = refusal(
+        li,
+        f"UPDATE edit.assignment SET layer = 'community', area_code = '110105001001' {SUPERVISION}",
+        U3,
+    )
+    assert "the past is not rewritten" in told
+
+
+def test_a_hole_on_a_hair_is_a_gap(li: Login) -> None:
+    """On the whole 2 mm wide, for the hair is long; yet a fifth of a metre where it is a hole."""
+    open_set(li)
+    hair, hole = 249.999, 249.8
+    shape = [(0, 200), (hair, 200), (hair, 300), (hole, 300), (hole, 300.2), (hair, 300.2)]
+    move(li, U3, wkt(shapely.Polygon([*shape, (hair, 400), (0, 400)])))
+    assert problems(li) == ["gap 110105001001"]
+    told = one(li, "SELECT area_m2, width_m FROM edit.problem WHERE kind = 'gap'")
+    assert told["area_m2"] == pytest.approx(0.04, rel=0.02)
+    assert told["width_m"] > 0.1
+
+
+def schedule(li: Login) -> None:
+    """Publish that the border of two units moves in a year to come."""
+    li.execute("INSERT INTO edit.change_set (name, takes_effect_at) VALUES ('later', '2050-06-01')")
+    with li.transaction():
+        move(li, U3, rectangle(0, 200, 240, 400))
+        move(li, U4, rectangle(240, 200, 500, 400))
+    act(li, "later", "publish")
+
+
+def test_an_edit_that_a_scheduled_one_follows_is_shown_and_judged_now(li: Login) -> None:
+    schedule(li)
+    open_set(li, "now")
+    move(li, U3, rectangle(0, 200, 260, 400))
+    assert unit(li, U3)["area_m2"] == pytest.approx(260 * 200)
+    assert problems(li) == [f"overlap {U3} {U4}"]
+
+
+def test_an_edit_is_judged_with_what_is_scheduled(li: Login) -> None:
+    """Right today, but when the border of its neighbour moves, both claim the same ground."""
+    schedule(li)
+    open_set(li, "now")
+    with li.transaction():
+        move(li, U3, rectangle(0, 200, 250, 390))
+        move(li, "110105001001005", rectangle(0, 390, 250, 600))
+    assert problems(li) == [f"overlap {U3} 110105001001005"]
+    told = one(li, "SELECT message FROM edit.problem WHERE kind = 'overlap'")["message"]
+    assert told.endswith("(at 2050-06-01T00:00+08:00)")

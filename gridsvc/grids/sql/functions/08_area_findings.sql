@@ -21,14 +21,23 @@ EXCEPTION WHEN duplicate_object THEN
 END
 $$;
 
--- The polygons of a geometry that are wide enough to count, each with its size.
+-- The polygons of a geometry that are wide enough to count, each with its size. Of one that is
+-- narrow on the whole, such as a hole at the end of a long hair, the wide places count.
 CREATE OR REPLACE FUNCTION gridsvc.wide_parts(
     g geometry, OUT part geometry, OUT area_m2 double precision, OUT width_m double precision
 ) RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1 AS $$
     SELECT p.geom, ST_Area(p.geom), 2 * ST_Area(p.geom) / ST_Perimeter(p.geom)
-    FROM ST_Dump(ST_CollectionExtract(g, 3)) AS p
-    WHERE 2 * ST_Area(p.geom) >= gridsvc.sliver_m() * ST_Perimeter(p.geom)
+    FROM ST_Dump(ST_CollectionExtract(g, 3)) AS whole
+    CROSS JOIN LATERAL (
+        SELECT whole.geom
+        WHERE 2 * ST_Area(whole.geom) >= gridsvc.sliver_m() * ST_Perimeter(whole.geom)
+        UNION ALL
+        SELECT ST_Buffer(core.geom, gridsvc.sliver_m())
+        FROM ST_Dump(ST_Buffer(whole.geom, -gridsvc.sliver_m())) AS core
+        WHERE 2 * ST_Area(whole.geom) < gridsvc.sliver_m() * ST_Perimeter(whole.geom)
+          AND NOT ST_IsEmpty(core.geom)
+    ) AS p
 $$;
 
 -- Where two areas of a tiling layer claim the same ground. Leans on the index of `draft`.

@@ -85,7 +85,8 @@ BEGIN
 END
 $$;
 
--- Refuse what lies for the most part outside the ground of the session's login.
+-- Refuse what lies for the most part outside the ground of the session's login. That is the ground
+-- as published: nobody draws an own street larger and then edits what lies in it.
 --   what  the area in words
 CREATE OR REPLACE FUNCTION gridsvc.require_ground(
     change_set integer, shape geometry, what text
@@ -98,7 +99,7 @@ DECLARE
 BEGIN
     IF gridsvc.planner_role() = 'chief' OR EXISTS (
         SELECT FROM gridsvc.planner_area AS p
-        CROSS JOIN LATERAL gridsvc.drafted_area(change_set, p.layer, p.area_code) AS g
+        CROSS JOIN LATERAL gridsvc.drafted_area(NULL, p.layer, p.area_code) AS g
         WHERE p.login = session_user AND g.boundary && shape
           AND g.valid_from <= at AND (g.valid_to IS NULL OR at < g.valid_to)
         HAVING sum(ST_Area(ST_Intersection(g.boundary, shape))) > ST_Area(shape) / 2
@@ -110,7 +111,7 @@ BEGIN
     SELECT g.layer || ' ' || g.code || coalesce(' ' || g.name, '') INTO there
     FROM (SELECT DISTINCT p.layer FROM gridsvc.planner_area AS p
           WHERE p.login = session_user) AS l
-    CROSS JOIN LATERAL gridsvc.draft_area_near(change_set, at, l.layer, shape) AS g
+    CROSS JOIN LATERAL gridsvc.draft_area_near(NULL, at, l.layer, shape) AS g
     WHERE ST_Intersects(g.boundary, shape)
     ORDER BY ST_Area(ST_Intersection(g.boundary, shape)) DESC, g.code
     LIMIT 1;

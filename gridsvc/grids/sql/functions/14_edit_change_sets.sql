@@ -209,6 +209,12 @@ BEGIN
             DELETE FROM gridsvc.problem AS p WHERE p.change_set_id = it.id;
             PERFORM pg_notify('qgis', 'problems');
         WHEN 'rollback' THEN
+            -- It undoes what others published too: the right to publish one's own is not enough.
+            IF role <> 'chief' THEN
+                PERFORM gridsvc.refuse(
+                    format('%s 无权回退版本', session_user),
+                    format('%s may not roll back', session_user), 'Ask a chief planner');
+            END IF;
             IF OLD.revision IS NULL OR OLD.revision >= gridsvc.draft_base(NULL) THEN
                 PERFORM gridsvc.refuse(
                     '只能回到更早的版本', 'only an earlier revision can be gone back to',

@@ -153,7 +153,9 @@ BEGIN
         SELECT e.* INTO edit FROM gridsvc.assignment_edit AS e
         WHERE e.change_set_id = it.id AND e.party_code IS NOT NULL
           AND CASE WHEN OLD.key < 0 THEN e.id = -OLD.key::bigint ELSE e.origin = OLD.key END;
-        IF edit.id IS NULL THEN
+        IF edit.id IS NOT NULL THEN
+            SELECT s.* INTO based FROM gridsvc.assignment AS s WHERE s.id = edit.replaces;
+        ELSE
             SELECT s.* INTO based FROM gridsvc.assignment AS s
             WHERE s.id = OLD.key AND s.rev_from <= it.base_revision
               AND (s.rev_to IS NULL OR it.base_revision < s.rev_to)
@@ -173,6 +175,16 @@ BEGIN
     IF TG_OP = 'DELETE' THEN
         IF edit.id IS NOT NULL AND edit.replaces IS NULL THEN
             DELETE FROM gridsvc.assignment_edit AS e WHERE e.id = edit.id;
+        ELSIF edit.id IS NOT NULL AND based.valid_from < it.takes_effect_at THEN
+            -- As of a base version below: what has begun ends, and was as it was until then.
+            UPDATE gridsvc.assignment_edit AS e
+            SET origin = NULL, party_code = based.party_code, layer = based.layer,
+                area_code = based.area_code, duty = based.duty, role = based.role,
+                rank = based.rank, category = based.category, hours = based.hours,
+                valid_from = based.valid_from,
+                valid_to = least(based.valid_to, it.takes_effect_at), edited_at = now(),
+                edited_by = session_user
+            WHERE e.id = edit.id;
         ELSIF edit.id IS NOT NULL THEN
             UPDATE gridsvc.assignment_edit AS e
             SET party_code = NULL, valid_from = NULL, valid_to = NULL, edited_at = now(),
@@ -187,7 +199,7 @@ BEGIN
                  hours, valid_from, valid_to)
             VALUES (it.id, based.id, based.party_code, based.layer, based.area_code, based.duty,
                     based.role, based.rank, based.category, based.hours, based.valid_from,
-                    it.takes_effect_at);
+                    least(based.valid_to, it.takes_effect_at));
         END IF;
         PERFORM gridsvc.recheck_later();
         RETURN OLD;
@@ -226,12 +238,18 @@ BEGIN
     END IF;
     PERFORM gridsvc.require_party(it.id, wanted.party_code);
     PERFORM gridsvc.require_ground_of(it.id, wanted.layer, wanted.area_code);
-    IF TG_OP = 'UPDATE' AND based.id IS NOT NULL AND wanted.party_code <> based.party_code
-       AND based.valid_from < it.takes_effect_at THEN
+    IF TG_OP = 'UPDATE' AND based.valid_from < it.takes_effect_at
+       AND (wanted.party_code, wanted.layer, wanted.area_code, wanted.duty, wanted.rank,
+            wanted.category)
+           IS DISTINCT FROM (based.party_code, based.layer, based.area_code, based.duty,
+                             based.rank, based.category) THEN
         PERFORM gridsvc.refuse(
-            format('%s 已经任职，不能直接改人', based.party_code),
-            format('%s holds %s already: the past is not rewritten', based.party_code, what),
-            'Hand over on the row: write hand over to and hand over at');
+            format('%s 已经任职，不能直接更改', based.party_code),
+            format('%s holds %s already: the past is not rewritten', based.party_code,
+                   gridsvc.duty_words(based.duty, based.rank, based.category, based.layer,
+                                      based.area_code)),
+            'Hand over on the row: write hand over to and hand over at. For another duty or area '
+            'delete the row, which ends it, and add one');
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.hand_over_to IS NOT NULL THEN
         at := coalesce(NEW.hand_over_at AT TIME ZONE zone, it.takes_effect_at);

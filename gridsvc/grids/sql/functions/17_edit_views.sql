@@ -243,3 +243,9 @@ $$;
 DROP TRIGGER IF EXISTS recheck ON gridsvc.recheck;
 CREATE CONSTRAINT TRIGGER recheck AFTER INSERT ON gridsvc.recheck
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gridsvc.recheck_now();
+
+-- These run with the rights of the service, and the rows they are given may be of anybody's types:
+-- whoever could hang them on a table of its own would have the service run its casts.
+REVOKE ALL ON FUNCTION gridsvc.edit_polygon, gridsvc.edit_line, gridsvc.take_back,
+    gridsvc.edit_change_set, gridsvc.edit_party, gridsvc.edit_assignment, gridsvc.recheck_now
+    FROM PUBLIC;
