@@ -354,7 +354,7 @@ def test_publishing_with_problems_names_them(li: Login) -> None:
     open_set(li)
     move(li, U3, rectangle(0, 200, 240, 400))
     told = refusal(li, "UPDATE edit.change_set SET action = 'publish' WHERE name = 'june'")
-    assert "有 1 个问题阻止发布 / 1 problems stop it" in told
+    assert "有 1 个问题阻止发布 / 1 problem stops it" in told
     assert "gap: in community 110105001001, 2000.00 m²" in told
     act(li, "june", "check")
     row = one(li, "SELECT state, problems FROM edit.change_set WHERE name = 'june'")

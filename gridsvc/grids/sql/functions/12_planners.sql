@@ -58,6 +58,7 @@ BEGIN
     IF coalesce(gridsvc.planner_role(), 'viewer') = 'viewer' THEN
         PERFORM gridsvc.refuse(
             format('%s 只能查看', session_user), format('%s may only look', session_user),
+            '请管理员授予规划员权限：gridsvc planner add NAME --streets … / '
             'Ask for the rights of a planner: gridsvc planner add NAME --streets …');
     END IF;
     SELECT c.* INTO it
@@ -67,17 +68,19 @@ BEGIN
     IF it.id IS NULL THEN
         PERFORM gridsvc.refuse(
             '没有打开的变更集', 'no change set is open for you',
+            '请在“变更集”表中新增一行，或显示自己的变更集（操作：显示） / '
             'Add a row to the table of change sets, or show one of yours (action: show)');
     ELSIF it.state NOT IN ('open', 'checked') THEN
         PERFORM gridsvc.refuse(
             format('变更集 %s 已%s', it.name,
                    CASE it.state WHEN 'published' THEN '发布' ELSE '撤回' END),
             format('the change set "%s" is %s already', it.name, it.state),
-            'Add a new row to the table of change sets');
+            '请在“变更集”表中新增一行 / Add a new row to the table of change sets');
     ELSIF it.author <> session_user THEN
         PERFORM gridsvc.refuse(
             format('变更集 %s 属于 %s', it.name, it.author),
             format('the change set "%s" belongs to %s', it.name, it.author),
+            '请显示自己的变更集，或在“变更集”表中新增一行 / '
             'Show one of yours, or add a new row to the table of change sets');
     END IF;
     UPDATE gridsvc.change_set AS c SET state = 'open' WHERE c.id = it.id AND c.state = 'checked';
@@ -118,7 +121,7 @@ BEGIN
     PERFORM gridsvc.refuse(
         format('%s 位于 %s，不在您的范围内', what, coalesce(there, '?')),
         format('%s lies in %s, not on your ground', what, coalesce(there, 'no area of that kind')),
-        'Ask the planner of that area or a chief planner to change it',
+        '请该区域的规划员或总规划员修改 / Ask the planner of that area or a chief planner to change it',
         format('Your ground: %s; the place: %s', coalesce(nullif(array_to_string(own, ', '), ''),
                'none'), gridsvc.place_words(ST_PointOnSurface(shape))));
 END

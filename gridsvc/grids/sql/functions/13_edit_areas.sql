@@ -13,7 +13,7 @@ BEGIN
     IF given IS NULL OR ST_IsEmpty(given) THEN
         PERFORM gridsvc.refuse(
             format('%s 没有边界', what), format('%s has no boundary', what),
-            'Draw it, or delete the row');
+            '请绘制，或删除该行 / Draw it, or delete the row');
     END IF;
     fault := ST_IsValidDetail(given);
     IF NOT (fault).valid THEN
@@ -22,7 +22,7 @@ BEGIN
                    gridsvc.place_words((fault).location)),
             format('the boundary of %s is not valid: %s at %s', what, (fault).reason,
                    gridsvc.place_words((fault).location)),
-            'Move the vertex there so that the boundary does not cross itself');
+            '请移动该处的节点，使边界不自相交 / Move the vertex there so that the boundary does not cross itself');
     END IF;
     snapped := ST_SnapToGrid(given, 0.001);
     IF NOT coalesce(ST_IsValid(snapped), false) THEN
@@ -33,7 +33,7 @@ BEGIN
     IF snapped IS NULL OR ST_IsEmpty(snapped) OR NOT ST_IsValid(snapped) THEN
         PERFORM gridsvc.refuse(
             format('%s 小于一毫米', what), format('%s is smaller than a millimetre', what),
-            'Draw it larger, or delete it');
+            '请画大一些，或删除 / Draw it larger, or delete it');
     END IF;
     RETURN ST_Multi(snapped);
 END
@@ -95,6 +95,7 @@ BEGIN
     IF coalesce(digits, 0) < 1 THEN
         PERFORM gridsvc.refuse(
             format('无法为新的 %s 编码', layer), format('no code can be made for a new %s', layer),
+            '请手工填写编码：该图层没有可顺延的编码 / '
             'Type a code: there is none in the layer whose last digits could be counted on');
     END IF;
     -- Codes of all times and of others' open drafts too: a number is not given twice.
@@ -112,7 +113,7 @@ BEGIN
         PERFORM gridsvc.refuse(
             format('%s 的编码已用完', head || repeat('9', digits)),
             format('the codes up to %s are used up', head || repeat('9', digits)),
-            'Type a free code');
+            '请填写未使用的编码 / Type a free code');
     END IF;
     RETURN head || lpad(free::text, digits, '0');
 END
@@ -194,7 +195,7 @@ BEGIN
             PERFORM gridsvc.refuse(
                 format('%s 已被修改，您看到的不是最新的', what),
                 format('%s was changed since you loaded it', what),
-                'Reload the layer (F5) and make the change again',
+                '请刷新图层（F5）后重新修改 / Reload the layer (F5) and make the change again',
                 CASE WHEN edit.id IS NOT NULL THEN format('It was saved %s times by %s, last at %s',
                     edit.row_number, edit.edited_by,
                     gridsvc.local_time(edit.edited_at, gridsvc.city_zone())) ELSE '' END);
@@ -245,7 +246,7 @@ BEGIN
             format('编码 %s 已被使用', coalesce(wanted, '')),
             CASE WHEN wanted IS NULL THEN format('%s has no code', layer)
                  ELSE format('another %s has the code %s', layer, wanted) END,
-            'Type a free code');
+            '请填写未使用的编码 / Type a free code');
     END IF;
     IF edit.id IS NOT NULL THEN
         UPDATE gridsvc.area_edit AS e
@@ -320,12 +321,12 @@ BEGIN
     ELSIF line IS NULL OR ST_IsEmpty(line) OR ST_Length(line) = 0 THEN
         PERFORM gridsvc.refuse(
             format('%s 没有中心线', what), format('%s has no centre line', what),
-            'Draw it, or delete the row');
+            '请绘制，或删除该行 / Draw it, or delete the row');
     ELSIF NEW.width_m IS NULL OR NOT NEW.width_m BETWEEN 0.1 AND 200 THEN
         PERFORM gridsvc.refuse(
             format('%s 的宽度 %s 米不可用', what, coalesce(NEW.width_m::text, '?')),
             format('%s cannot be %s m wide', what, coalesce(NEW.width_m::text, '?')),
-            'Give its width in metres, from 0.1 to 200');
+            '请填写宽度，0.1 至 200 米 / Give its width in metres, from 0.1 to 200');
     ELSE
         surface := gridsvc.surface_of(line, round(NEW.width_m::numeric, 3)::double precision);
     END IF;
@@ -366,6 +367,7 @@ BEGIN
     IF TG_OP <> 'DELETE' THEN
         PERFORM gridsvc.refuse(
             '此处只能撤销修改', 'this table takes edits back only',
+            '删除一行即撤销该修改；要修改请编辑图层本身 / '
             'Delete its row to take an edit back; edit the layer itself to change it');
     END IF;
     DELETE FROM gridsvc.area_edit AS e
@@ -375,7 +377,7 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM gridsvc.refuse(
             format('%s %s 的修改已不存在', OLD.layer, OLD.code),
-            format('the edit of %s %s is gone already', OLD.layer, OLD.code), 'Reload the table (F5)');
+            format('the edit of %s %s is gone already', OLD.layer, OLD.code), '请刷新表格（F5） / Reload the table (F5)');
     END IF;
     PERFORM gridsvc.recheck_later();
     RETURN OLD;

@@ -65,6 +65,7 @@ BEGIN
         PERFORM gridsvc.refuse(
             format('%s 无权发布 %s', session_user, it.name),
             format('%s may not publish "%s"', session_user, it.name),
+            '请先检查（操作：检查），再请总规划员发布 / '
             'Check it (action: check), then ask a chief planner to publish it');
     END IF;
     SELECT * INTO done FROM gridsvc.publish(it.id, false, false);
@@ -81,21 +82,25 @@ BEGIN
         WHEN 'closed' THEN
             PERFORM gridsvc.refuse(
                 format('变更集 %s 已关闭', it.name), format('the change set "%s" is closed', it.name),
-                'Open a new one');
+                '请新建变更集 / Open a new one');
         WHEN 'conflict' THEN
             PERFORM gridsvc.refuse(
                 format('与他人已发布的修改冲突（%s 处）', count),
-                format('others changed the same (%s conflicts)', count),
+                format('others changed the same (%s conflict%s)', count,
+                       CASE WHEN count = 1 THEN '' ELSE 's' END),
+                '请在“本次修改”中删除这些行，再更新到最新版本（操作：rebase），然后重新修改 / '
                 'Take your edits of these back (delete their rows in the table of proposals), '
                 'rebase (action: rebase), and make them again on the newest state', listed);
         WHEN 'empty' THEN
             PERFORM gridsvc.refuse(
                 format('变更集 %s 没有任何修改', it.name),
                 format('the change set "%s" proposes nothing', it.name),
-                'Edit something, or withdraw it');
+                '请先修改，或撤回该变更集 / Edit something, or withdraw it');
         ELSE
             PERFORM gridsvc.refuse(
-                format('有 %s 个问题阻止发布', count), format('%s problems stop it', count),
+                format('有 %s 个问题阻止发布', count), CASE WHEN count = 1 THEN '1 problem stops it'
+                    ELSE format('%s problems stop it', count) END,
+                '操作“检查”会在地图上显示全部问题；改正后再发布 / '
                 'Action check shows all of them on the map; mend them and publish again',
                 listed || CASE WHEN count > 10 THEN E'\n…' ELSE '' END);
     END CASE;
@@ -115,20 +120,21 @@ BEGIN
     IF role = 'viewer' THEN
         PERFORM gridsvc.refuse(
             format('%s 只能查看', session_user), format('%s may only look', session_user),
+            '请管理员授予规划员权限：gridsvc planner add NAME --streets … / '
             'Ask for the rights of a planner: gridsvc planner add NAME --streets …');
     END IF;
     IF TG_OP = 'INSERT' THEN
         IF coalesce(btrim(NEW.name), '') = '' THEN
             PERFORM gridsvc.refuse(
                 '变更集没有名称', 'a change set needs a name',
-                'Say what it is for, such as: Chaowai new housing estate');
+                '请写明用途，如：朝外新建小区 / Say what it is for, such as: Chaowai new housing estate');
         END IF;
         IF EXISTS (SELECT FROM gridsvc.change_set AS c
                    WHERE c.name = btrim(NEW.name) AND c.state IN ('open', 'checked')) THEN
             PERFORM gridsvc.refuse(
                 format('已有名为 %s 的变更集', btrim(NEW.name)),
                 format('a change set "%s" is open already', btrim(NEW.name)),
-                'Give it another name, or show that one (action: show)');
+                '请换一个名称，或显示那个变更集（操作：显示） / Give it another name, or show that one (action: show)');
         END IF;
         INSERT INTO gridsvc.change_set (name, note, base_revision, takes_effect_at)
         VALUES (btrim(NEW.name), coalesce(NEW.note, ''), gridsvc.draft_base(NULL),
@@ -141,7 +147,7 @@ BEGIN
     ELSIF TG_OP = 'DELETE' THEN
         PERFORM gridsvc.refuse(
             '变更集不能删除', 'a change set is not deleted: it is kept for the record',
-            'Withdraw it (action: withdraw)');
+            '请撤回（操作：撤回） / Withdraw it (action: withdraw)');
     END IF;
 
     SELECT c.* INTO it FROM gridsvc.change_set AS c WHERE c.id = OLD.id FOR NO KEY UPDATE;
@@ -153,7 +159,7 @@ BEGIN
             PERFORM gridsvc.refuse(
                 format('变更集 %s 属于 %s', it.name, it.author),
                 format('the change set "%s" belongs to %s', it.name, it.author),
-                'Ask its author or a chief planner');
+                '请联系其作者或总规划员 / Ask its author or a chief planner');
         ELSIF it.state NOT IN ('open', 'checked') THEN
             PERFORM gridsvc.refuse(
                 format('变更集 %s 已关闭', it.name),
@@ -164,7 +170,7 @@ BEGIN
        AND EXISTS (SELECT FROM gridsvc.area_edit AS e WHERE e.change_set_id = it.id) THEN
         PERFORM gridsvc.refuse(
             '已有修改，不能再改生效时间', 'its edits rest on the instant at which it takes effect',
-            'Take its edits back first, or open another change set');
+            '请先撤销其中的修改，或新建变更集 / Take its edits back first, or open another change set');
     END IF;
     UPDATE gridsvc.change_set AS c
     SET name = coalesce(nullif(btrim(NEW.name), ''), c.name), note = coalesce(NEW.note, ''),
@@ -184,6 +190,7 @@ BEGIN
             IF NOT gridsvc.rebase(it.id) THEN
                 PERFORM gridsvc.refuse(
                     '与他人已发布的修改冲突', 'others changed the same',
+                    '请在“本次修改”中删除这些行，再更新到最新版本 / '
                     'Take your edits of these back (delete their rows in the table of proposals), '
                     'then rebase again',
                     (SELECT string_agg(f.message, E'\n') FROM gridsvc.find_conflicts(it.id) AS f));
@@ -213,11 +220,12 @@ BEGIN
             IF role <> 'chief' THEN
                 PERFORM gridsvc.refuse(
                     format('%s 无权回退版本', session_user),
-                    format('%s may not roll back', session_user), 'Ask a chief planner');
+                    format('%s may not roll back', session_user), '请总规划员操作 / Ask a chief planner');
             END IF;
             IF OLD.revision IS NULL OR OLD.revision >= gridsvc.draft_base(NULL) THEN
                 PERFORM gridsvc.refuse(
                     '只能回到更早的版本', 'only an earlier revision can be gone back to',
+                    '请选择最新版本之前发布的变更集 / '
                     'Choose the row of a change set that was published before the newest');
             END IF;
             INSERT INTO gridsvc.change_set (name, note, base_revision)
@@ -229,6 +237,7 @@ BEGIN
         ELSE
             PERFORM gridsvc.refuse(
                 format('没有名为 %s 的操作', NEW.action), format('there is no action "%s"', NEW.action),
+                '可用操作：show、check、preview、rebase、publish、withdraw、rollback / '
                 'Use show, check, preview, rebase, publish, withdraw or rollback');
     END CASE;
     NEW.action := NULL;

@@ -34,6 +34,7 @@ BEGIN
             PERFORM gridsvc.refuse(
                 format('无法识别的时段：%s', btrim(piece)),
                 format('"%s" is not days and a span of time', btrim(piece)),
+                '请写成：周一至周五 08:00-20:00；周六 09:00-12:00，全天则留空 / '
                 'Write it like: mon-fri 08:00-20:00; sat 09:00-12:00, or leave it empty for all hours');
         END IF;
         start := parts[2]::integer * 60 + parts[3]::integer;
@@ -42,7 +43,7 @@ BEGIN
             PERFORM gridsvc.refuse(
                 format('时段没有长度：%s', btrim(piece)),
                 format('"%s" ends when it begins', btrim(piece)),
-                'Write 00:00-24:00 for a whole day');
+                '全天请写 00:00-24:00 / Write 00:00-24:00 for a whole day');
         ELSIF length < 0 THEN
             length := length + 1440;
         END IF;
@@ -53,7 +54,7 @@ BEGIN
             IF first IS NULL OR last IS NULL OR cardinality(ends) > 2 THEN
                 PERFORM gridsvc.refuse(
                     format('没有这样的日子：%s', named), format('there is no day "%s"', named),
-                    'Use mon, tue, wed, thu, fri, sat, sun');
+                    '请用周一、周二……周日，或 mon 至 sun / Use mon, tue, wed, thu, fri, sat, sun');
             END IF;
             FOR step IN 0..(last - first + 7) % 7 LOOP
                 day := (first - 1 + step) % 7 * 1440 + start;

@@ -14,6 +14,7 @@ BEGIN
     IF there IS NULL THEN
         PERFORM gridsvc.refuse(
             format('没有区域 %s %s', layer, code), format('there is no %s %s', layer, code),
+            '请选择图层，并填写地图上已有区域的编码 / '
             'Choose the layer and type the code of an area that is on the map');
     END IF;
     PERFORM gridsvc.require_ground(change_set, there, layer || ' ' || code);
@@ -37,29 +38,29 @@ BEGIN
             PERFORM gridsvc.refuse(
                 format('%s 不能删除', OLD.code),
                 format('%s is not deleted: what was held stays on record', OLD.code),
-                'End what it holds, in the table of assignments');
+                '请在任职表中结束其任职 / End what it holds, in the table of assignments');
         END IF;
         RETURN OLD;
     END IF;
     given := btrim(NEW.code);
     IF coalesce(given, '') = '' OR coalesce(btrim(NEW.name), '') = '' THEN
         PERFORM gridsvc.refuse(
-            '缺少编码或名称', 'a party needs a code and a name', 'Fill both in');
+            '缺少编码或名称', 'a party needs a code and a name', '请填写这两项 / Fill both in');
     ELSIF coalesce(NEW.kind, '') NOT IN ('person', 'body') THEN
         PERFORM gridsvc.refuse(
             format('%s 的类型未选择', given), format('%s is neither a person nor a body', given),
-            'Choose person or body');
+            '请选择个人或单位 / Choose person or body');
     ELSIF TG_OP = 'UPDATE' AND given <> OLD.code THEN
         PERFORM gridsvc.refuse(
             '编码不能更改', format('the code of %s does not change', OLD.code),
-            'Add another party, and hand over to it');
+            '请另建一个，再移交给它 / Add another party, and hand over to it');
     ELSIF TG_OP = 'INSERT' AND (
         EXISTS (SELECT FROM gridsvc.party AS p WHERE p.code = given)
         OR EXISTS (SELECT FROM gridsvc.party_edit AS e
                    WHERE e.change_set_id = it.id AND e.code = given)) THEN
         PERFORM gridsvc.refuse(
             format('已有编码为 %s 的人员或单位', given), format('there is a party %s already', given),
-            'Give it another code, or change that one');
+            '请换一个编码，或修改已有的 / Give it another code, or change that one');
     END IF;
     SELECT p.* INTO had FROM gridsvc.party AS p WHERE p.code = given;
     FOR held IN
@@ -111,6 +112,7 @@ BEGIN
         PERFORM gridsvc.refuse(
             format('%s 至 %s 已由 %s 担任', other.since, other.until, other.party_code),
             format('already held by %s from %s to %s', other.party_code, other.since, other.until),
+            '请在该行上移交（移交给、移交时间），或选择其他时段或任期 / '
             'Hand over on that row (hand over to, hand over at), or choose other hours or another '
             'period',
             gridsvc.duty_words(wanted.duty, wanted.rank, wanted.category, wanted.layer,
@@ -129,7 +131,7 @@ BEGIN
         PERFORM gridsvc.refuse(
             format('没有编码为 %s 的人员或单位', coalesce(code, '?')),
             format('there is no party %s', coalesce(code, '?')),
-            'Add it to the table of parties first');
+            '请先在责任人表中添加 / Add it to the table of parties first');
     END IF;
 END
 $$;
@@ -168,7 +170,7 @@ BEGIN
             PERFORM gridsvc.refuse(
                 format('%s 已被修改，您看到的不是最新的', what),
                 format('%s was changed since you loaded it', what),
-                'Reload the table (F5) and make the change again');
+                '请刷新表格（F5）后重新修改 / Reload the table (F5) and make the change again');
         END IF;
         PERFORM gridsvc.require_ground_of(it.id, OLD.layer, OLD.area_code);
     END IF;
@@ -231,10 +233,10 @@ BEGIN
        OR coalesce(btrim(wanted.role), '') = '' OR wanted.rank NOT IN (1, 2) THEN
         PERFORM gridsvc.refuse(
             '职责、角色或级别未填', 'duty, role and rank (1 lead, 2 assistant) are needed',
-            'Choose them from the lists');
+            '请从列表中选择 / Choose them from the lists');
     ELSIF wanted.valid_to <= wanted.valid_from THEN
         PERFORM gridsvc.refuse(
-            '结束时间不晚于开始时间', 'it would end before it begins', 'Correct from and to');
+            '结束时间不晚于开始时间', 'it would end before it begins', '请更正起止时间 / Correct from and to');
     END IF;
     PERFORM gridsvc.require_party(it.id, wanted.party_code);
     PERFORM gridsvc.require_ground_of(it.id, wanted.layer, wanted.area_code);
@@ -248,6 +250,7 @@ BEGIN
             format('%s holds %s already: the past is not rewritten', based.party_code,
                    gridsvc.duty_words(based.duty, based.rank, based.category, based.layer,
                                       based.area_code)),
+            '请在该行上移交（移交给、移交时间）；要换职责或区域，请删除该行（即结束任职）后新增 / '
             'Hand over on the row: write hand over to and hand over at. For another duty or area '
             'delete the row, which ends it, and add one');
     END IF;
@@ -257,12 +260,12 @@ BEGIN
         IF btrim(NEW.hand_over_to) = wanted.party_code THEN
             PERFORM gridsvc.refuse(
                 format('%s 已担任', wanted.party_code),
-                format('%s holds %s already', wanted.party_code, what), 'Name a successor');
+                format('%s holds %s already', wanted.party_code, what), '请指定接任者 / Name a successor');
         ELSIF at <= wanted.valid_from OR at >= wanted.valid_to THEN
             PERFORM gridsvc.refuse(
                 '交接时间不在任期内',
                 format('the hand-over at %s is not within the term', gridsvc.local_time(at, zone)),
-                'Choose an instant after its begin and before its end',
+                '请选择任期之内的时间 / Choose an instant after its begin and before its end',
                 format('%s holds %s from %s to %s', wanted.party_code, what,
                        gridsvc.local_time(wanted.valid_from, zone),
                        coalesce(gridsvc.local_time(wanted.valid_to, zone), '…')));
