@@ -638,3 +638,32 @@ def test_a_hole_on_a_hair_is_a_gap(li: Login) -> None:
     told = one(li, "SELECT area_m2, width_m FROM edit.problem WHERE kind = 'gap'")
     assert told["area_m2"] == pytest.approx(0.04, rel=0.02)
     assert told["width_m"] > 0.1
+
+
+def schedule(li: Login) -> None:
+    """Publish that the border of two units moves in a year to come."""
+    li.execute("INSERT INTO edit.change_set (name, takes_effect_at) VALUES ('later', '2050-06-01')")
+    with li.transaction():
+        move(li, U3, rectangle(0, 200, 240, 400))
+        move(li, U4, rectangle(240, 200, 500, 400))
+    act(li, "later", "publish")
+
+
+def test_an_edit_that_a_scheduled_one_follows_is_shown_and_judged_now(li: Login) -> None:
+    schedule(li)
+    open_set(li, "now")
+    move(li, U3, rectangle(0, 200, 260, 400))
+    assert unit(li, U3)["area_m2"] == pytest.approx(260 * 200)
+    assert problems(li) == [f"overlap {U3} {U4}"]
+
+
+def test_an_edit_is_judged_with_what_is_scheduled(li: Login) -> None:
+    """Right today, but when the border of its neighbour moves, both claim the same ground."""
+    schedule(li)
+    open_set(li, "now")
+    with li.transaction():
+        move(li, U3, rectangle(0, 200, 250, 390))
+        move(li, "110105001001005", rectangle(0, 390, 250, 600))
+    assert problems(li) == [f"overlap {code} 110105001001005" for code in (U3, U4)]
+    told = one(li, "SELECT message FROM edit.problem WHERE kind = 'overlap'")["message"]
+    assert told.endswith("(at 2050-06-01T00:00+08:00)")

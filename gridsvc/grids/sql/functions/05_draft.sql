@@ -10,13 +10,54 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- The instant at which a draft is judged and shown: now, or the last instant at which a version
--- that it proposes begins or ends, if that is later.
+-- that it proposes begins or ends, if that is later. An end that a version had already, for
+-- another follows it, is none that the change set proposes.
 CREATE OR REPLACE FUNCTION gridsvc.draft_instant(change_set integer) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT greatest(
         now(),
-        (SELECT max(greatest(e.valid_from, e.valid_to)) FROM gridsvc.area_edit AS e
+        (SELECT max(greatest(e.valid_from, CASE WHEN e.valid_to > now() AND NOT EXISTS (
+                        SELECT FROM gridsvc.area AS a
+                        WHERE a.id = coalesce(e.origin, e.replaces) AND a.valid_to = e.valid_to)
+                    THEN e.valid_to END))
+         FROM gridsvc.area_edit AS e
          WHERE e.change_set_id = change_set))
+$$;
+
+-- The instants, none before now, from which ground may be held otherwise than it was judged when
+-- it was published: those of the draft's own versions and of those that they replace, and the later
+-- ones of what stands there.
+CREATE OR REPLACE FUNCTION gridsvc.draft_instants(change_set integer) RETURNS timestamptz[]
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    WITH own AS MATERIALIZED (
+        SELECT e.valid_from AS begins, e.valid_to AS ends, e.boundary FROM gridsvc.area_edit AS e
+        -- What is only ended stood before as it stands in the draft.
+        WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL
+          AND (e.replaces IS NULL OR e.origin IS NOT NULL)
+        UNION ALL
+        SELECT e.valid_to, a.valid_to, a.boundary
+        FROM gridsvc.area_edit AS e JOIN gridsvc.area AS a ON a.id = e.replaces
+        WHERE e.change_set_id = change_set AND e.boundary IS NOT NULL AND e.origin IS NULL
+        UNION ALL
+        SELECT a.valid_from, a.valid_to, a.boundary
+        FROM gridsvc.area_edit AS e JOIN gridsvc.area AS a ON a.id = e.replaces
+        WHERE e.change_set_id = change_set AND e.boundary IS NULL
+    ), later AS (
+        SELECT a.valid_from, a.valid_to
+        FROM gridsvc.area AS a
+        WHERE (a.valid_from > now() OR a.valid_to > now())
+          AND a.rev_from <= (SELECT gridsvc.draft_base(change_set))
+          AND (a.rev_to IS NULL OR (SELECT gridsvc.draft_base(change_set)) < a.rev_to)
+          AND EXISTS (SELECT FROM own AS o WHERE o.boundary && a.boundary)
+    ), instant AS (
+        SELECT greatest(now(), begins) AS at FROM own WHERE begins IS NOT NULL
+        UNION SELECT ends FROM own
+        UNION SELECT valid_from FROM later
+        UNION SELECT valid_to FROM later
+        UNION SELECT gridsvc.draft_instant(change_set)
+    )
+    SELECT array_agg(i.at ORDER BY i.at) FROM instant AS i
+    WHERE i.at >= coalesce((SELECT greatest(now(), min(o.begins)) FROM own AS o), now())
 $$;
 
 -- Areas of the draft at an instant. `version` is the id of an area, or less than zero that of an

@@ -2,7 +2,8 @@
 
 -- Judge the live state, or the state that a change set would leave on the revision it rests on.
 --   change_set  null for the live state
---   at          instant to judge; null is gridsvc.draft_instant
+--   at          instant to judge; null is gridsvc.draft_instant, and with a change set the others
+--               of gridsvc.draft_instants too
 --   layers      codes of the layers to judge; null is all, or with a change set those that it
 --               touches and those whose areas lie in theirs
 -- A change set is judged by its areas, their neighbours, what they lie in and what lies in them;
@@ -13,54 +14,35 @@ CREATE OR REPLACE FUNCTION gridsvc.find_problems(
 LANGUAGE plpgsql AS $$
 DECLARE
     scheme jsonb := (SELECT s.document FROM gridsvc.scheme AS s ORDER BY s.id DESC LIMIT 1);
-    instant timestamptz := coalesce(at, gridsvc.draft_instant(change_set));
+    main timestamptz := coalesce(at, gridsvc.draft_instant(change_set));
+    instants timestamptz[] := CASE WHEN at IS NULL AND change_set IS NOT NULL
+        THEN gridsvc.draft_instants(change_set) ELSE ARRAY[main] END;
     touched text[] := ARRAY(SELECT DISTINCT e.layer FROM gridsvc.area_edit AS e
                             WHERE e.change_set_id = change_set);
-    -- Looks no further into the table than four rows an edit.
-    only_changed boolean := change_set IS NOT NULL AND EXISTS (
-        SELECT FROM gridsvc.area AS a WHERE a.rev_to IS NULL
-        OFFSET (SELECT count(*) * 4 FROM gridsvc.area_edit AS e
-                WHERE e.change_set_id = change_set));
     judged text[] := ARRAY(
         SELECT l.code FROM gridsvc.layer AS l
         WHERE CASE WHEN layers IS NOT NULL THEN l.code = ANY(layers)
                    WHEN change_set IS NULL THEN true
                    ELSE l.code = ANY(touched) OR l.parent = ANY(touched) END
         ORDER BY l.position);
-    one gridsvc.layer;
-    has_parent boolean;
 BEGIN
     IF cardinality(judged) > 0 THEN
-        PERFORM gridsvc.lay_draft(change_set, instant, judged, only_changed);
-        FOR one IN SELECT l.* FROM gridsvc.layer AS l WHERE l.code = ANY(judged) ORDER BY l.position
-        LOOP
-            -- A layer that is not drawn yet leaves no gaps, and nothing can spill out of one.
-            has_parent := EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
-                                  WHERE d.layer = one.parent)
-                AND EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
-                            WHERE d.layer = one.code);
-            RETURN QUERY
-            SELECT f.kind, gridsvc.finding_stops(scheme, one.code, f.kind), one.code, f.code,
-                   f.other, w.message, w.message_zh, f.area_m2, f.width_m, f.part
-            FROM (
-                SELECT * FROM gridsvc.find_narrow(one.code)
-                UNION ALL
-                SELECT * FROM gridsvc.find_odd_codes(change_set, one.code, scheme)
-                UNION ALL
-                SELECT * FROM gridsvc.find_overlaps(one.code) WHERE one.kind = 'tiling'
-                UNION ALL
-                SELECT * FROM gridsvc.find_gaps(one.code, one.parent)
-                WHERE has_parent AND one.kind = 'tiling'
-                UNION ALL
-                SELECT * FROM gridsvc.missing_nodes(one.code) WHERE one.kind = 'tiling'
-                UNION ALL
-                SELECT * FROM gridsvc.find_spills(one.code, one.parent, one.kind = 'tiling')
-                WHERE has_parent
-            ) AS f
-            CROSS JOIN LATERAL gridsvc.area_finding_words(
-                f.kind, one.code, one.parent, f.code, f.other, f.area_m2, f.width_m, f.detail) AS w;
-        END LOOP;
-        RETURN QUERY SELECT * FROM gridsvc.find_orphans(change_set, instant, judged, scheme);
+        -- What stops at another instant only is told with it.
+        RETURN QUERY
+        SELECT f.kind, f.stops, f.layer, f.code, f.other,
+               f.message || CASE WHEN f.turn > 1 THEN format(' (at %s)', f.time) ELSE '' END,
+               f.message_zh || CASE WHEN f.turn > 1 THEN format('（%s）', f.time) ELSE '' END,
+               f.area_m2, f.width_m, f.part
+        FROM (
+            SELECT f.*, i.turn, gridsvc.local_time(i.at, scheme ->> 'time_zone') AS time,
+                   min(i.turn) OVER (PARTITION BY f.kind, f.layer, f.code, f.other) AS first_turn
+            FROM unnest(main || array_remove(instants, main)) WITH ORDINALITY AS i (at, turn)
+            CROSS JOIN LATERAL gridsvc.find_problems_at(change_set, i.at, judged, scheme)
+                WITH ORDINALITY AS f (kind, stops, layer, code, other, message, message_zh,
+                                      area_m2, width_m, part, row)
+        ) AS f
+        WHERE f.turn = 1 OR f.turn = f.first_turn AND f.stops
+        ORDER BY f.turn, f.row;
     END IF;
     IF change_set IS NOT NULL THEN
         PERFORM gridsvc.lay_draft_people(change_set);
@@ -68,6 +50,53 @@ BEGIN
         RETURN QUERY SELECT * FROM gridsvc.find_unknown_areas(change_set, scheme);
         RETURN QUERY SELECT * FROM gridsvc.find_vacancies(change_set, scheme);
     END IF;
+END
+$$;
+
+-- The same of areas at one instant.
+CREATE OR REPLACE FUNCTION gridsvc.find_problems_at(
+    change_set integer, instant timestamptz, judged text[], scheme jsonb
+) RETURNS SETOF gridsvc.finding
+LANGUAGE plpgsql AS $$
+DECLARE
+    -- Looks no further into the table than four rows an edit.
+    only_changed boolean := change_set IS NOT NULL AND EXISTS (
+        SELECT FROM gridsvc.area AS a WHERE a.rev_to IS NULL
+        OFFSET (SELECT count(*) * 4 FROM gridsvc.area_edit AS e
+                WHERE e.change_set_id = change_set));
+    one gridsvc.layer;
+    has_parent boolean;
+BEGIN
+    PERFORM gridsvc.lay_draft(change_set, instant, judged, only_changed);
+    FOR one IN SELECT l.* FROM gridsvc.layer AS l WHERE l.code = ANY(judged) ORDER BY l.position
+    LOOP
+        -- A layer that is not drawn yet leaves no gaps, and nothing can spill out of one.
+        has_parent := EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
+                              WHERE d.layer = one.parent)
+            AND EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
+                        WHERE d.layer = one.code);
+        RETURN QUERY
+        SELECT f.kind, gridsvc.finding_stops(scheme, one.code, f.kind), one.code, f.code,
+               f.other, w.message, w.message_zh, f.area_m2, f.width_m, f.part
+        FROM (
+            SELECT * FROM gridsvc.find_narrow(one.code)
+            UNION ALL
+            SELECT * FROM gridsvc.find_odd_codes(change_set, one.code, scheme)
+            UNION ALL
+            SELECT * FROM gridsvc.find_overlaps(one.code) WHERE one.kind = 'tiling'
+            UNION ALL
+            SELECT * FROM gridsvc.find_gaps(one.code, one.parent)
+            WHERE has_parent AND one.kind = 'tiling'
+            UNION ALL
+            SELECT * FROM gridsvc.missing_nodes(one.code) WHERE one.kind = 'tiling'
+            UNION ALL
+            SELECT * FROM gridsvc.find_spills(one.code, one.parent, one.kind = 'tiling')
+            WHERE has_parent
+        ) AS f
+        CROSS JOIN LATERAL gridsvc.area_finding_words(
+            f.kind, one.code, one.parent, f.code, f.other, f.area_m2, f.width_m, f.detail) AS w;
+    END LOOP;
+    RETURN QUERY SELECT * FROM gridsvc.find_orphans(change_set, instant, judged, scheme);
 END
 $$;
 
