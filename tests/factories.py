@@ -11,7 +11,7 @@ import shapely
 from geoalchemy2.shape import from_shape
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.grids.changesets import open_change_set, publish
@@ -105,7 +105,14 @@ def propose_party(
 ) -> None:
     """Propose a party."""
     session.merge(
-        PartyEdit(change_set_id=change_set.id, code=code, name=name, kind=kind, phone=phone)
+        PartyEdit(
+            change_set_id=change_set.id,
+            code=code,
+            name=name,
+            kind=kind,
+            phone=phone,
+            was=session.scalar(select(func.gridsvc.party_digest(code))),
+        )
     )
     session.flush()
 

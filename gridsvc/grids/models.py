@@ -638,6 +638,9 @@ class PartyEdit(Base):
     name: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
     phone: Mapped[str | None] = mapped_column(Text)
+    was: Mapped[str | None] = mapped_column(
+        Text, comment="digest of the party that this was made of; null for a new one"
+    )
 
 
 class ApiKey(Base):

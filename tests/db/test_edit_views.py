@@ -218,7 +218,8 @@ def test_a_merge_ends_one_and_keeps_the_lineage(li: Login) -> None:
     with li.transaction():
         move(li, U3, rectangle(0, 200, 500, 400))
         assert li.execute("DELETE FROM edit.unit WHERE code = %s", [U4]).rowcount == 1
-    assert problems(li) == []
+    # P1 holds two duties on the one that ends.
+    assert problems(li) == [f"unknown_area {U4} P1"] * 2
     rows = li.execute("SELECT code, what FROM edit.proposal ORDER BY code").fetchall()
     assert [tuple(row.values()) for row in rows] == [(U3, "changed"), (U4, "ended")]
     act(li, "june", "publish")
@@ -231,7 +232,8 @@ def test_deleted_and_drawn_again_it_is_the_same_area(li: Login) -> None:
     open_set(li)
     key = unit(li, U3)["key"]
     li.execute("DELETE FROM edit.unit WHERE code = %s", [U3])
-    assert problems(li) == ["gap 110105001001"]
+    # P1 holds two duties on it.
+    assert problems(li) == ["gap 110105001001", *[f"unknown_area {U3} P1"] * 2]
     drawn = one(
         li,
         "INSERT INTO edit.unit (code, boundary) VALUES (%s, %s) RETURNING key, code, state",
@@ -664,6 +666,60 @@ def test_an_edit_is_judged_with_what_is_scheduled(li: Login) -> None:
     with li.transaction():
         move(li, U3, rectangle(0, 200, 250, 390))
         move(li, "110105001001005", rectangle(0, 390, 250, 600))
-    assert problems(li) == [f"overlap {U3} 110105001001005"]
+    assert problems(li) == [f"overlap {code} 110105001001005" for code in (U3, U4)]
     told = one(li, "SELECT message FROM edit.problem WHERE kind = 'overlap'")["message"]
     assert told.endswith("(at 2050-06-01T00:00+08:00)")
+
+
+def test_what_is_only_told_is_not_written_in_silence(li: Login) -> None:
+    open_set(li)
+    for column, value in (("state", "published"), ("author", "somebody"), ("base_revision", 0)):
+        told = refusal(li, f"UPDATE edit.change_set SET {column} = %s WHERE name = 'june'", value)
+        assert "not written by hand" in told
+    for column in ("parent_code", "state"):
+        told = refusal(li, f"UPDATE edit.unit SET {column} = 'x' WHERE code = %s", U3)
+        assert "not written by hand" in told
+
+
+def test_duties_left_on_an_area_that_ends_are_told(li: Login) -> None:
+    open_set(li)
+    with li.transaction():
+        move(li, U3, rectangle(0, 200, 500, 400))
+        li.execute("DELETE FROM edit.unit WHERE code = %s", [U4])
+    rows = li.execute(
+        "SELECT message, stops FROM edit.problem WHERE kind = 'unknown_area' ORDER BY message"
+    ).fetchall()
+    assert [tuple(row.values()) for row in rows] == [
+        (f"P1 still holds responsibility of unit {U4}, which ends", False),
+        (f"P1 still holds supervision of unit {U4}, which ends", False),
+    ]
+
+
+def test_ending_the_last_areas_of_a_layer_leaves_a_gap(town: Planning) -> None:
+    with town.login("wang") as wang:
+        open_set(wang)
+        wang.execute("DELETE FROM edit.street")
+        told = refusal(wang, "UPDATE edit.change_set SET action = 'publish' WHERE name = 'june'")
+    assert "gap: in district 110105" in told
+    assert "spill: community" in told
+
+
+def test_two_who_change_one_party_conflict(town: Planning, li: Login) -> None:
+    with psycopg.connect(town.url) as owner:
+        owner.execute("INSERT INTO gridsvc.party VALUES ('P7', '赵七', 'person', '13700000000')")
+    open_set(li, "mine")
+    li.execute("UPDATE edit.party SET name = '赵柒' WHERE code = 'P7'")
+    with town.login("wang") as wang:
+        open_set(wang, "theirs")
+        wang.execute("UPDATE edit.party SET phone = '13711112222' WHERE code = 'P7'")
+        act(wang, "theirs", "publish")
+    told = refusal(li, "UPDATE edit.change_set SET action = 'publish' WHERE name = 'mine'")
+    assert f"party P7 was changed by {town.names['wang']} in revision 2 at " in told
+    # Taken back and made again, it leaves the other's change as it is.
+    li.execute("DELETE FROM edit.party WHERE code = 'P7'")
+    act(li, "mine", "rebase")
+    li.execute("UPDATE edit.party SET name = '赵柒' WHERE code = 'P7'")
+    act(li, "mine", "publish")
+    with psycopg.connect(town.url) as owner:
+        row = owner.execute("SELECT name, phone FROM gridsvc.party WHERE code = 'P7'").fetchone()
+    assert row == ("赵柒", "13711112222")

@@ -14,8 +14,9 @@ FROM pg_temp.incoming_party AS i LEFT JOIN gridsvc.party AS p ON p.code = i.code
 DELETE FROM gridsvc.party_edit AS e
 USING pg_temp.incoming_party AS i
 WHERE e.change_set_id = :change_set AND e.code = i.code;
-INSERT INTO gridsvc.party_edit (change_set_id, code, name, kind, phone)
-SELECT :change_set, code, name, kind, phone FROM pg_temp.party_difference
+INSERT INTO gridsvc.party_edit (change_set_id, code, name, kind, phone, was)
+SELECT :change_set, code, name, kind, phone, gridsvc.party_digest(code)
+FROM pg_temp.party_difference
 WHERE change <> 'unchanged';
 DELETE FROM gridsvc.assignment_edit AS e
 USING pg_temp.incoming_assignment AS i

@@ -338,6 +338,16 @@ def upgrade() -> None:
             "num_nonnulls(centre_line, width_m) IN (0, 2) AND width_m > 0",
             schema="gridsvc",
         )
+    op.add_column(
+        "party_edit",
+        sa.Column(
+            "was",
+            sa.Text(),
+            nullable=True,
+            comment="digest of the party that this was made of; null for a new one",
+        ),
+        schema="gridsvc",
+    )
     op.drop_index(
         op.f("assignment_edit_change_set_id_idx"), table_name="assignment_edit", schema="gridsvc"
     )
@@ -364,6 +374,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP SCHEMA edit CASCADE")
     op.execute("DROP SCHEMA hist CASCADE")
+    op.drop_column("party_edit", "was", schema="gridsvc")
     op.drop_index("assignment_edit_area_idx", table_name="assignment_edit", schema="gridsvc")
     op.create_index(
         op.f("assignment_edit_change_set_id_idx"),

@@ -168,3 +168,11 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 5 AS $$
     WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
       AND e.layer = drafted_assignment.layer AND e.area_code = drafted_assignment.area_code
 $$;
+
+-- A digest of a party as it is; null where there is none. Parties have no versions: by this a change
+-- set knows whether somebody changed the party since.
+CREATE OR REPLACE FUNCTION gridsvc.party_digest(party_code text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT md5(concat_ws(chr(31), p.name, p.kind, p.phone)) FROM gridsvc.party AS p
+    WHERE p.code = party_code
+$$;

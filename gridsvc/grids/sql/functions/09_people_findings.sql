@@ -75,6 +75,32 @@ BEGIN
 END
 $$;
 
+-- Duties that stay on areas which the change set ends or gives another code: they are told and do
+-- not stop it, for nobody is asked there any more.
+CREATE OR REPLACE FUNCTION gridsvc.find_left_behind(
+    change_set integer, at timestamptz, scheme jsonb
+) RETURNS SETOF gridsvc.finding
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 'unknown_area', false, g.layer, g.code, s.party_code,
+           format('%s still holds %s, which ends', s.party_code,
+                  gridsvc.duty_words(s.duty, s.rank, s.category, g.layer, g.code)),
+           format('%s 仍担任%s，而该区域将终止', s.party_code,
+                  gridsvc.duty_words_zh(s.duty, s.rank, s.category, g.layer, g.code)),
+           NULL::double precision, NULL::double precision, g.boundary
+    FROM (SELECT DISTINCT ON (a.layer, a.code) a.layer, a.code, a.boundary
+          FROM gridsvc.area_edit AS e JOIN gridsvc.area AS a ON a.id = e.replaces
+          WHERE e.change_set_id = change_set) AS g
+    CROSS JOIN LATERAL gridsvc.drafted_assignment(change_set, g.layer, g.code) AS s
+    WHERE (s.valid_to IS NULL OR at < s.valid_to)
+      AND NOT EXISTS (
+        SELECT FROM gridsvc.drafted_area(change_set, g.layer, g.code) AS d
+        WHERE d.valid_to IS NULL OR at < d.valid_to)
+    ORDER BY g.layer, g.code, s.duty, s.rank;
+END
+$$;
+
 -- Duties that the change set ends without a successor: anyone who holds the same duty and rank on
 -- the same area from the very instant, for the same category or for all. Where the area itself
 -- ends by then, nothing is left to hold.

@@ -49,6 +49,7 @@ BEGIN
         RETURN QUERY SELECT * FROM gridsvc.find_already_held(scheme);
         RETURN QUERY SELECT * FROM gridsvc.find_unknown_areas(change_set, scheme);
         RETURN QUERY SELECT * FROM gridsvc.find_vacancies(change_set, scheme);
+        RETURN QUERY SELECT * FROM gridsvc.find_left_behind(change_set, main, scheme);
     END IF;
 END
 $$;
@@ -70,11 +71,14 @@ BEGIN
     PERFORM gridsvc.lay_draft(change_set, instant, judged, only_changed);
     FOR one IN SELECT l.* FROM gridsvc.layer AS l WHERE l.code = ANY(judged) ORDER BY l.position
     LOOP
-        -- A layer that is not drawn yet leaves no gaps, and nothing can spill out of one.
-        has_parent := EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
-                              WHERE d.layer = one.parent)
-            AND EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
-                        WHERE d.layer = one.code);
+        -- A layer that is not drawn yet leaves no gaps, and nothing can spill out of one; one whose
+        -- last area the change set ends was drawn.
+        has_parent := (
+            SELECT bool_and(
+                EXISTS (SELECT FROM gridsvc.draft_area(change_set, instant) AS d
+                        WHERE d.layer = l.code)
+                OR EXISTS (SELECT FROM pg_temp.focus AS f WHERE f.layer = l.code AND f.was_held))
+            FROM unnest(ARRAY[one.code, one.parent]) AS l (code));
         RETURN QUERY
         SELECT f.kind, gridsvc.finding_stops(scheme, one.code, f.kind), one.code, f.code,
                f.other, w.message, w.message_zh, f.area_m2, f.width_m, f.part
@@ -136,6 +140,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gridsvc, public, pg_temp 
         SELECT s.layer, s.area_code, s.duty || ' of ' || s.layer || ' ' || s.area_code, s.rev_to
         FROM gridsvc.assignment_edit AS e JOIN gridsvc.assignment AS s ON s.id = e.replaces
         WHERE e.change_set_id = change_set AND s.rev_to IS NOT NULL
+        UNION
+        -- Whoever published the party last, or nobody: then it was changed with the history.
+        SELECT NULL, e.code, 'party ' || e.code, (
+            SELECT max(r.number)
+            FROM gridsvc.party_edit AS o JOIN gridsvc.revision AS r
+              ON r.change_set_id = o.change_set_id
+            WHERE o.code = e.code)
+        FROM gridsvc.party_edit AS e
+        WHERE e.change_set_id = change_set AND gridsvc.party_digest(e.code) IS DISTINCT FROM e.was
         UNION
         SELECT NULL, b.party_code, 'absence of ' || b.party_code, b.rev_to
         FROM gridsvc.absence_edit AS e JOIN gridsvc.absence AS b ON b.id = e.replaces

@@ -158,6 +158,18 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN row_number < 0 THEN -1 - row_number ELSE row_number END
 $$;
 
+-- Refuse to write what the views only tell: it would be lost without a word.
+CREATE OR REPLACE FUNCTION gridsvc.require_told(was_told boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT was_told THEN
+        PERFORM gridsvc.refuse(
+            '上级编码和状态不能直接填写', 'parent_code and state are not written by hand',
+            '请修改边界或编码 / Change the boundary or the code');
+    END IF;
+END
+$$;
+
 -- Keep the insert, update or delete of one row of an edit view. Gives the edit that now stands for
 -- it; for a deleted row null.
 --   operation    INSERT, UPDATE or DELETE
@@ -282,6 +294,11 @@ BEGIN
         PERFORM gridsvc.recheck_later();
         RETURN OLD;
     END IF;
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM gridsvc.require_told(
+            (NEW.key, NEW.parent_code, NEW.state)
+            IS NOT DISTINCT FROM (OLD.key, OLD.parent_code, OLD.state));
+    END IF;
     edit := gridsvc.save_area(
         TG_OP, TG_ARGV[0], CASE WHEN TG_OP = 'UPDATE' THEN OLD.key END,
         coalesce(NEW.row_number, 0), NEW.code, NEW.name, NEW.boundary, NULL, NULL);
@@ -329,6 +346,11 @@ BEGIN
             '请填写宽度，0.1 至 200 米 / Give its width in metres, from 0.1 to 200');
     ELSE
         surface := gridsvc.surface_of(line, round(NEW.width_m::numeric, 3)::double precision);
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM gridsvc.require_told(
+            (NEW.key, NEW.parent_code, NEW.state)
+            IS NOT DISTINCT FROM (OLD.key, OLD.parent_code, OLD.state));
     END IF;
     edit := gridsvc.save_area(
         TG_OP, TG_ARGV[0], CASE WHEN TG_OP = 'UPDATE' THEN OLD.key END,

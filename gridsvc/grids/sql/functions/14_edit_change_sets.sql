@@ -150,6 +150,16 @@ BEGIN
             '请撤回（操作：撤回） / Withdraw it (action: withdraw)');
     END IF;
 
+    IF (NEW.id, NEW.state, NEW.author, NEW.base_revision, NEW.revision)
+        IS DISTINCT FROM (OLD.id, OLD.state, OLD.author, OLD.base_revision, OLD.revision) THEN
+        PERFORM gridsvc.refuse(
+            '状态、作者和版本不能直接填写', 'state, author and revisions are not written by hand',
+            '请使用操作一栏：检查、发布、撤回等 / Write an action: check, publish, withdraw …');
+    END IF;
+    IF NEW.action IN ('publish', 'rollback') THEN
+        -- In the same order as every other publisher, or two could wait for each other.
+        PERFORM gridsvc.lock_publishing();
+    END IF;
     SELECT c.* INTO it FROM gridsvc.change_set AS c WHERE c.id = OLD.id FOR NO KEY UPDATE;
     IF (NEW.name, NEW.note, NEW.takes_effect_at)
         IS DISTINCT FROM (OLD.name, OLD.note, OLD.takes_effect_at)

@@ -79,8 +79,8 @@ BEGIN
             phone := had.phone;
         END IF;
     END IF;
-    INSERT INTO gridsvc.party_edit (change_set_id, code, name, kind, phone)
-    VALUES (it.id, given, btrim(NEW.name), NEW.kind, phone)
+    INSERT INTO gridsvc.party_edit (change_set_id, code, name, kind, phone, was)
+    VALUES (it.id, given, btrim(NEW.name), NEW.kind, phone, gridsvc.party_digest(given))
     ON CONFLICT (change_set_id, code) DO UPDATE
     SET name = excluded.name, kind = excluded.kind, phone = excluded.phone;
     NEW.phone := gridsvc.masked_phone(phone);
