@@ -67,6 +67,8 @@ def _show(found: Impact) -> None:
         f"somebody else, if {found.change_set} were in effect "
         f"(judged at {found.judged_at:%Y-%m-%dT%H:%M} against revision {found.base_revision})."
     )
+    if not found.reports:
+        say("None came in on that ground then; `gridsvc reports import` takes past ones.")
     if found.parties:
         grid = table("duty", "party", "name", "gains", "loses", "change")
         duty = None
