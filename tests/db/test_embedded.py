@@ -82,7 +82,7 @@ def test_it_has_postgis_and_safe_settings(cluster: Cluster) -> None:
         "full_page_writes": "on",
         "jit": "off",
         "shared_buffers": "256MB",
-        "max_connections": "100",
+        "max_connections": "200",
         "server_encoding": "UTF8",
         "lc_collate": "C.UTF-8",
         "password_encryption": "scram-sha-256",

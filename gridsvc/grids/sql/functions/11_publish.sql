@@ -112,21 +112,24 @@ BEGIN
     SELECT e.party_code, e.layer, e.area_code, e.duty, e.role, e.rank, e.category, e.hours,
            e.valid_from, e.valid_to, revision
     FROM gridsvc.assignment_edit AS e
-    WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL;
+    WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
+    ORDER BY e.id;
     UPDATE gridsvc.absence AS b SET rev_to = revision
     FROM gridsvc.absence_edit AS e
     WHERE e.change_set_id = change_set AND e.replaces = b.id AND b.rev_to IS NULL;
     INSERT INTO gridsvc.absence (party_code, valid_from, valid_to, reason, rev_from)
     SELECT e.party_code, e.valid_from, e.valid_to, e.reason, revision
     FROM gridsvc.absence_edit AS e
-    WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL;
+    WHERE e.change_set_id = change_set AND e.party_code IS NOT NULL
+    ORDER BY e.id;
     UPDATE gridsvc.component AS c SET rev_to = revision
     FROM gridsvc.component_edit AS e
     WHERE e.change_set_id = change_set AND e.replaces = c.id AND c.rev_to IS NULL;
     INSERT INTO gridsvc.component (code, category, owner, point, valid_from, valid_to, rev_from)
     SELECT e.code, e.category, e.owner, e.point, e.valid_from, e.valid_to, revision
     FROM gridsvc.component_edit AS e
-    WHERE e.change_set_id = change_set AND e.point IS NOT NULL;
+    WHERE e.change_set_id = change_set AND e.point IS NOT NULL
+    ORDER BY e.id;
 END
 $$;
 
