@@ -1,12 +1,15 @@
 """What planners do through the edit views: as QGIS does it, with their own logins."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 import shapely
+from typer.testing import CliRunner
 
+from gridsvc.cli import app
 from tests import planning_city
 from tests.db_fixtures import MakeDatabase
 from tests.planning_city import Planning, rectangle, wkt
@@ -723,3 +726,43 @@ def test_two_who_change_one_party_conflict(town: Planning, li: Login) -> None:
     with psycopg.connect(town.url) as owner:
         row = owner.execute("SELECT name, phone FROM gridsvc.party WHERE code = 'P7'").fetchone()
     assert row == ("赵柒", "13711112222")
+
+
+def test_the_command_line_gives_the_list_of_the_problems_layer(town: Planning, li: Login) -> None:
+    with town.login("wang") as wang:
+        for login, name, east_m in ((li, "mine", 240), (wang, "theirs", 230)):
+            open_set(login, name)
+            move(login, U3, rectangle(0, 200, east_m, 400))
+        move(wang, U4, rectangle(230, 200, 500, 400))
+        act(wang, "theirs", "publish")
+    shown = li.execute("SELECT kind, stops, code, message FROM edit.problem").fetchall()
+    run = CliRunner().invoke(
+        app, ["check", "--change-set", "mine", "--json"], env={"GRIDSVC_DATABASE_URL": town.url}
+    )
+    assert run.exit_code == 1
+    told = json.loads(run.stdout)["findings"]
+    assert {"gap", "missing_node", "conflict"} == {row["kind"] for row in shown}
+    assert sorted(tuple(row.values()) for row in shown) == sorted(
+        (one["kind"], one["stops"], one["code"], one["message"]) for one in told
+    )
+
+
+def test_what_takes_effect_later_is_answered_from_then_on(town: Planning, li: Login) -> None:
+    li.execute(
+        "INSERT INTO edit.change_set (name, takes_effect_at) VALUES ('later', '2050-06-01 08:00')"
+    )
+    with li.transaction():
+        move(li, U3, rectangle(0, 200, 240, 400))
+        move(li, U4, rectangle(240, 200, 500, 400))
+    assert problems(li) == []
+    act(li, "later", "publish")
+    with psycopg.connect(town.url) as owner:
+        held = [
+            owner.execute(
+                "SELECT c.code FROM gridsvc.covering("
+                "ST_SetSRID(ST_MakePoint(%s, %s), %s), 2, %s) AS c WHERE c.layer = 'unit'",
+                [*planning_city.at(245, 300), planning_city.SRID, at],
+            ).fetchall()
+            for at in ("2050-06-01T07:59:59+08:00", "2050-06-01T08:00:00+08:00")
+        ]
+    assert held == [[(U3,)], [(U4,)]]
