@@ -249,3 +249,8 @@ CREATE CONSTRAINT TRIGGER recheck AFTER INSERT ON gridsvc.recheck
 REVOKE ALL ON FUNCTION gridsvc.edit_polygon, gridsvc.edit_line, gridsvc.take_back,
     gridsvc.edit_change_set, gridsvc.edit_party, gridsvc.edit_assignment, gridsvc.recheck_now
     FROM PUBLIC;
+
+-- Who publishes what is for planners to know.
+REVOKE ALL ON FUNCTION gridsvc.find_conflicts FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION gridsvc.find_conflicts
+    TO gridsvc_planner, gridsvc_chief, gridsvc_viewer;
