@@ -65,6 +65,8 @@ CREATE OR REPLACE FUNCTION gridsvc.new_code(
 ) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
+    -- Once: written into the questions below it would be worked out for each area.
+    at CONSTANT timestamptz := gridsvc.draft_instant(change_set);
     parent CONSTANT text := gridsvc.parent_code(change_set, layer, boundary);
     model text := like_code;
     model_parent text;
@@ -74,14 +76,14 @@ DECLARE
 BEGIN
     IF model IS NULL THEN
         SELECT d.code INTO model
-        FROM gridsvc.draft_area(change_set, gridsvc.draft_instant(change_set)) AS d
+        FROM gridsvc.draft_area(change_set, at) AS d
         WHERE d.layer = new_code.layer
         ORDER BY starts_with(d.code, parent) DESC NULLS LAST, d.boundary <-> new_code.boundary
         LIMIT 1;
     END IF;
     -- 110105001002003 begins with its community's 110105001002: each community counts its own.
     SELECT p.code INTO model_parent
-    FROM gridsvc.draft_area(change_set, gridsvc.draft_instant(change_set)) AS p
+    FROM gridsvc.draft_area(change_set, at) AS p
     WHERE p.layer = (SELECT l.parent FROM gridsvc.layer AS l WHERE l.code = new_code.layer)
       AND starts_with(model, p.code)
     ORDER BY length(p.code) DESC LIMIT 1;
