@@ -28,7 +28,14 @@ from gridsvc.api.ogc_document import CRS84, MEDIA_TYPE, api_document, crs_uri
 from gridsvc.api.responses import JSON, GeoJSON
 from gridsvc.crs import WGS84
 from gridsvc.errors import BeforeFirstRevision
-from gridsvc.grids.areas import AreaRow, LayerRow, Moment, list_layers, moment
+from gridsvc.grids.areas import (
+    AreaRow,
+    LayerRow,
+    Moment,
+    find_layer,
+    list_layers,
+    moment,
+)
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.viewers import (
     LON_LAT,
@@ -40,7 +47,6 @@ from gridsvc.grids.viewers import (
     Place,
     Wanted,
     count_features,
-    find_layer,
     frame_of,
     list_features,
     pinned,

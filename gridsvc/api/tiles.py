@@ -14,8 +14,8 @@ from gridsvc.api.layer_facts import facts_of
 from gridsvc.api.ogc import FRESH
 from gridsvc.api.responses import JSON
 from gridsvc.errors import BeforeFirstRevision
-from gridsvc.grids.areas import moment
-from gridsvc.grids.viewers import MAX_ZOOM, Tile, draw_tile, find_layer
+from gridsvc.grids.areas import find_layer, moment
+from gridsvc.grids.viewers import MAX_ZOOM, Tile, draw_tile
 
 PREFIX = "/tiles/"
 

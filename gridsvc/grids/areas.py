@@ -156,6 +156,19 @@ def list_layers(session: Session) -> list[LayerRow]:
     ]
 
 
+def find_layer(session: Session, code: str) -> LayerRow:
+    """Give a layer by its code.
+
+    Raises:
+        UnknownLayer: no layer bears it.
+    """
+    layers = list_layers(session)
+    for layer in layers:
+        if layer.code == code:
+            return layer
+    raise UnknownLayer(code, known=tuple(layer.code for layer in layers))
+
+
 def list_areas(  # noqa: PLR0913  each narrows the list
     session: Session,
     *,
@@ -180,9 +193,7 @@ def list_areas(  # noqa: PLR0913  each narrows the list
     """
     question = _question(now)
     if layer is not None:
-        known = tuple(row.code for row in list_layers(session))
-        if layer not in known:
-            raise UnknownLayer(layer, known=known)
+        find_layer(session, layer)
         question = question.where(Area.layer == layer)
     if bbox is not None:
         box, srid = storage_box(session, now, bbox)

@@ -16,16 +16,14 @@ from sqlalchemy.orm import Session, aliased
 
 from gridsvc.crs import WGS84, Bounds, Crs, to_wgs84
 from gridsvc.db import sql
-from gridsvc.errors import NothingPublished, UnknownArea, UnknownLayer
+from gridsvc.errors import NothingPublished, UnknownArea
 from gridsvc.grids.areas import (
     DECIMALS,
     AreaRow,
-    LayerRow,
     Moment,
     Page,
     begin,
     in_force,
-    list_layers,
     live_in,
     storage_box,
 )
@@ -192,19 +190,6 @@ def place_of(session: Session, now: Moment) -> Place:
         .where(Revision.number == now.revision)
     ).one()
     return Place(Crs(f"EPSG:{srid}"), ZoneInfo(time_zone))
-
-
-def find_layer(session: Session, code: str) -> LayerRow:
-    """Give a layer by its code.
-
-    Raises:
-        UnknownLayer: no layer bears it.
-    """
-    layers = list_layers(session)
-    for layer in layers:
-        if layer.code == code:
-            return layer
-    raise UnknownLayer(code, known=tuple(layer.code for layer in layers))
 
 
 def pinned(session: Session, *, at: datetime, revision: int) -> Moment | None:
