@@ -173,7 +173,8 @@ BEGIN
         ELSIF it.state NOT IN ('open', 'checked') THEN
             PERFORM gridsvc.refuse(
                 format('变更集 %s 已关闭', it.name),
-                format('the change set "%s" is %s already', it.name, it.state), 'Open a new one');
+                format('the change set "%s" is %s already', it.name, it.state),
+                '请新建变更集 / Open a new one');
         END IF;
     END IF;
     IF NEW.takes_effect_at IS DISTINCT FROM OLD.takes_effect_at
