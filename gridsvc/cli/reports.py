@@ -78,6 +78,14 @@ def import_(  # noqa: PLR0913 -- the options of the command
     accuracy: Annotated[
         str | None, typer.Option(metavar=_COLUMN, help="Column of metres of error.")
     ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How times are written where not as ISO 8601, in strptime's letters: "
+            "'%m/%d/%Y %I:%M:%S %p'.",
+        ),
+    ] = None,
     source: Annotated[
         str, typer.Option(metavar="NAME", help="Whose ids they are; one id is one report of it.")
     ] = "history",
@@ -103,6 +111,7 @@ def import_(  # noqa: PLR0913 -- the options of the command
         channel=channel,
         accuracy=accuracy,
         crs=crs,
+        time_format=time_format,
     )
     with (
         open_engine() as engine,

@@ -72,6 +72,7 @@ class HistoryColumns:
         accuracy: Metres.
         crs: A CRS that the scheme accepts, or the column that names one a row; None is the
             scheme's first.
+        time_format: How times are written, as strptime has it; None is ISO 8601.
     """
 
     id: str
@@ -84,6 +85,7 @@ class HistoryColumns:
     channel: str | None = None
     accuracy: str | None = None
     crs: str | None = None
+    time_format: str | None = None
 
 
 @dataclass(slots=True)
@@ -158,6 +160,7 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
         crs_column,
         columns.category,
         columns.opened,
+        columns.time_format,
     )
     require_columns(
         table,
@@ -270,7 +273,7 @@ def _incoming(
     reasons[no_time] = NO_TIME
     marks, kinds = marks_of(reasons)
     bad_time = kinds == Mark.BAD_TIME
-    closed, bad_closed = _closed(batch, columns.closed, city)
+    closed, bad_closed = _closed(batch, columns, city)
     report.bad_closed += bad_closed
     channel = _texts(batch, columns.channel)
     known = pc.is_in(channel, pa.array([str(one) for one in Channel]))
@@ -338,11 +341,12 @@ def _is_empty(batch: pa.RecordBatch, name: str) -> np.ndarray[Any, np.dtype[np.b
     return np.asarray(_texts(batch, name).is_null().to_numpy(zero_copy_only=False), bool)
 
 
-def _closed(batch: pa.RecordBatch, name: str | None, city: City) -> tuple[pa.Array, int]:
+def _closed(batch: pa.RecordBatch, columns: HistoryColumns, city: City) -> tuple[pa.Array, int]:
+    name = columns.closed
     if name is None:
         return pa.nulls(batch.num_rows, pa.timestamp("us", "UTC")), 0
     unread: Reasons = np.full(batch.num_rows, None, dtype=object)
-    at_us = admission.instants(batch, name, city.scheme, 0, unread)
+    at_us = admission.instants(batch, name, city.scheme, 0, unread, time_format=columns.time_format)
     bad = unread != None  # noqa: E711  elementwise
     return _instants(at_us, bad | _is_empty(batch, name)), int(bad.sum())
 

@@ -36,7 +36,10 @@ _DATE_ONLY = r"^\s*\d{4}-\d\d-\d\d\s*$"
 
 @dataclass(slots=True)
 class Columns:
-    """The columns of a table that ask: their names, or one CRS for all rows."""
+    """The columns of a table that ask: their names, or one CRS for all rows.
+
+    `time_format` is how times are written, as strptime has it; None is ISO 8601.
+    """
 
     lon: str
     lat: str
@@ -44,6 +47,7 @@ class Columns:
     crs_column: str | None
     category: str | None
     at: str | None
+    time_format: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: in
         lon[rows], lat[rows], x[rows], y[rows], reasons[rows] = _judge(
             raw_x[rows], raw_y[rows], parse_crs(name), scheme, storage
         )
-    at_us = instants(batch, columns.at, scheme, now_us, reasons)
+    at_us = instants(batch, columns.at, scheme, now_us, reasons, time_format=columns.time_format)
     category, categories = _categories(batch, columns.category)
     return Admitted(
         raw_x, raw_y, crs, crs_names, lon, lat, x, y, at_us, category, categories, reasons
@@ -192,8 +196,14 @@ def numbers(column: pa.Array) -> Floats:
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
 
 
-def instants(
-    batch: pa.RecordBatch, name: str | None, scheme: Scheme, now_us: int, reasons: Reasons
+def instants(  # noqa: PLR0913  a column, how to read it, and where to tell what cannot be read
+    batch: pa.RecordBatch,
+    name: str | None,
+    scheme: Scheme,
+    now_us: int,
+    reasons: Reasons,
+    *,
+    time_format: str | None = None,
 ) -> Ints:
     """Read instants; those without an offset are in the city's own time, empty ones are now."""
     if name is None:
@@ -210,25 +220,32 @@ def instants(
             at_us = _from_local(pd.DatetimeIndex(at_us.view("M8[us]")), scheme)
         at_us[column.is_null().to_numpy(zero_copy_only=False)] = now_us
         return np.asarray(at_us, np.int64)
-    return _read_instants(text_cells(column), scheme, now_us, reasons)
+    return _read_instants(text_cells(column), scheme, now_us, reasons, time_format)
 
 
-def _read_instants(column: pa.Array, scheme: Scheme, now_us: int, reasons: Reasons) -> Ints:
+def _read_instants(
+    column: pa.Array, scheme: Scheme, now_us: int, reasons: Reasons, time_format: str | None
+) -> Ints:
     texts = pc.utf8_trim_whitespace(column.fill_null(""))
     empty = pc.equal(texts, "").to_numpy(zero_copy_only=False)
-    dated = pc.match_substring_regex(texts, _DATE_ONLY).to_numpy(zero_copy_only=False)
-    absolute = pc.match_substring_regex(texts, _OFFSET).to_numpy(zero_copy_only=False) & ~dated
+    if time_format is None:
+        told, expected = "ISO8601", "a date or time of ISO 8601"
+        dated = pc.match_substring_regex(texts, _DATE_ONLY).to_numpy(zero_copy_only=False)
+        absolute = pc.match_substring_regex(texts, _OFFSET).to_numpy(zero_copy_only=False) & ~dated
+    else:
+        told, expected = time_format, f"a time written as {time_format}"
+        absolute = np.full(len(texts), "%z" in time_format) & ~empty
     spelled = texts.to_numpy(zero_copy_only=False)
     at_us = np.full(len(texts), now_us, np.int64)
     for rows, is_local in ((absolute, False), (~absolute & ~empty, True)):
         if not rows.any():
             continue
         read = pd.DatetimeIndex(
-            pd.to_datetime(spelled[rows], format="ISO8601", errors="coerce", utc=not is_local)
+            pd.to_datetime(spelled[rows], format=told, errors="coerce", utc=not is_local)
         ).as_unit("us")
         unread = np.zeros(len(texts), dtype=bool)
         unread[rows] = read.isna()
-        reasons[unread & (reasons == None)] = f"{BAD_TIME}: not a date or time of ISO 8601"  # noqa: E711
+        reasons[unread & (reasons == None)] = f"{BAD_TIME}: not {expected}"  # noqa: E711
         read = pd.DatetimeIndex(read.fillna(pd.Timestamp(0, tz=None if is_local else UTC)))
         at_us[rows] = _from_local(read, scheme) if is_local else read.asi8
     return at_us
