@@ -1,16 +1,18 @@
-"""`cases list`, `show` and `climb`: what the reports have led to, and whose time is up."""
+"""`cases list`, `show`, `climb`, `export`: what reports led to, and whose time is up."""
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from gridsvc.cli.commands import Json, example
-from gridsvc.cli.console import console, emit, say, table
+from gridsvc.cli.commands import Json, example, instant, parse_time
+from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_session
 from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.reports.case_columns import write_cases
 from gridsvc.reports.case_records import CaseFilter, CaseSummary, list_cases, read_case
 from gridsvc.reports.cases import Climbed, climb
 from gridsvc.reports.terms import CaseState
@@ -20,10 +22,11 @@ app = typer.Typer(help="Cases and their events.", no_args_is_help=True)
 _LIST = "gridsvc cases list --state dispatched --layer street --area 110199005"
 _SHOW = "gridsvc cases show 17"
 _CLIMB = "gridsvc cases climb"
+_EXPORT = "gridsvc cases export cases.parquet --from 2026-01-01"
 _CODE = "CODE"
 
 
-@app.callback(epilog=example(_LIST, _SHOW, _CLIMB))
+@app.callback(epilog=example(_LIST, _SHOW, _CLIMB, _EXPORT))
 def _group() -> None:
     """What the reports have led to, and who has it to act on."""
 
@@ -126,6 +129,37 @@ def climb_(*, json: Json = False) -> None:
         to = f"to {one.to_party}" if one.to_party else "no further: nobody holds a higher step"
         say(f"Case {one.case_id} climbed from {one.from_party} {to} (step {one.step}).")
     say(f"Cases whose time was up: {len(climbed):,}.")
+
+
+@app.command(epilog=example(_EXPORT))
+def export(
+    out: Annotated[Path, typer.Argument(metavar="OUT.parquet", dir_okay=False)],
+    *,
+    from_: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", metavar="T", parser=parse_time, help="Opened then or later; local time."
+        ),
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option(metavar="T", parser=parse_time, help="Opened before then.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write cases with a place as columns, which `gridsvc.hotspots` and notebooks read.
+
+    x and y are metres in the scheme's storage CRS, times are UTC. There is no name, no phone, no
+    description. A case that was merged into another is left out.
+    """
+    if out.suffix != ".parquet":
+        raise typer.BadParameter(f"{out} does not end in .parquet", param_hint="OUT.parquet")
+    with open_session() as session, progress("Writing cases"):
+        zone = current_scheme(session).zone
+        count = write_cases(session, out, from_at=instant(from_, zone), to_at=instant(to, zone))
+    if json:
+        emit({"cases": count, "out": str(out)})
+        return
+    say(f"{count:,} cases written to {out}.")
 
 
 def _cells(row: CaseSummary, zone: ZoneInfo) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, text
 
 from gridsvc.db import SCHEMA, Base
 from gridsvc.grids import models as grids
+from gridsvc.hotspots import models as hotspots
 from gridsvc.reports import models as reports
 
 # Each module of tables adds its own to the one metadata.
-_DECLARED = (grids.Area, reports.Report)
+_DECLARED = (grids.Area, reports.Report, hotspots.HotspotRun)
 TABLES = Base.metadata
 
 # Functions are derived from their files, not from the history: each climb lays them anew, in

@@ -138,6 +138,8 @@ class Case(Base):
             postgresql_where=text("state = 'dispatched'"),
         ),
         Index("case_state_idx", "state", "opened_at"),
+        # When anything last changed: what was derived from the cases is stale if it is older.
+        Index("case_state_since_idx", "state_since"),
         # The record of an area, of whatever layer: areas @> {layer: code}.
         Index(
             "case_areas_idx",

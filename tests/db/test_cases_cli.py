@@ -1,9 +1,12 @@
-"""Cases on the command line: listed, shown, and let climb."""
+"""Cases on the command line: listed, shown, let climb, and written as columns."""
 
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 from sqlalchemy import text
@@ -11,7 +14,11 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from gridsvc.cli import app
+from gridsvc.crs import from_wgs84
 from gridsvc.db import create_engine
+from gridsvc.hotspots.cases import COLUMNS, parts_of_cases
+from gridsvc.reports import case_columns
+from gridsvc.reports.case_columns import SCHEMA, write_cases
 from gridsvc.reports.cases import Act, act
 from gridsvc.reports.intake import Draft, file_report
 from gridsvc.reports.terms import Channel, EventKind
@@ -85,3 +92,61 @@ def test_those_whose_time_is_up_climb_once(cli: Cli) -> None:
     assert "Case 2 climbed from P1 to B1 (step 2)." in shown.stdout
     assert "Cases whose time was up: 1." in shown.stdout
     assert json.loads(cli("climb", "--json").stdout) == []
+
+
+def test_they_are_written_as_columns(
+    cli: Cli, town: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "cases.parquet"
+    told = json.loads(cli("export", str(out), "--json").stdout)
+    assert told == {"cases": 2, "out": str(out)}
+    (part,) = parts_of_cases(out)
+    cases = part.read()
+    assert list(cases.columns) == list(COLUMNS)
+    assert cases["category"].tolist() == ["0102", "0102"]
+    assert cases["responsible"].tolist() == ["P1", "P1"]
+    x, y = from_wgs84(YARD["lon"], YARD["lat"], crs=f"EPSG:{small_city.SRID}")
+    assert cases[["x", "y"]].to_numpy() == pytest.approx(np.array([[x, y]] * 2), abs=1e-6)
+    assert cases["closed_at"].isna().all()
+    engine = create_engine(town)
+    with engine.connect() as connection:
+        opened = connection.scalars(text("SELECT opened_at FROM gridsvc.case ORDER BY id")).all()
+    engine.dispose()
+    assert [at.to_pydatetime() for at in cases["opened_at"]] == opened
+    # From is included, to is not, whatever the session's time zone.
+    monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
+    second = opened[1].isoformat()
+    assert json.loads(cli("export", str(out), "--from", second, "--json").stdout)["cases"] == 1
+    assert json.loads(cli("export", str(out), "--to", second, "--json").stdout)["cases"] == 1
+    assert pq.read_table(out).schema == SCHEMA
+    wrong = cli("export", str(tmp_path / "cases.csv"))
+    assert wrong.exit_code == 2
+    assert "does not end in .parquet" in wrong.stderr
+
+
+def test_a_merged_case_is_no_piece_of_work_of_its_own(town: str, tmp_path: Path) -> None:
+    engine = create_engine(town)
+    with Session(engine) as session:
+        session.execute(
+            text("UPDATE gridsvc.case SET state = 'merged', merged_into = 1 WHERE id = 2")
+        )
+        assert write_cases(session, tmp_path / "cases.parquet") == 1
+        session.execute(text("UPDATE gridsvc.case SET point = NULL"))
+        assert write_cases(session, tmp_path / "cases.parquet") == 0
+        session.rollback()
+    engine.dispose()
+    assert pq.read_table(tmp_path / "cases.parquet").num_rows == 0
+
+
+def test_many_cases_come_in_row_groups(
+    town: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_columns, "ROWS_IN_A_GROUP", 1)
+    monkeypatch.setattr(case_columns, "_BLOCK_BYTES", 1)
+    engine = create_engine(town)
+    with Session(engine) as session:
+        assert write_cases(session, tmp_path / "cases.parquet") == 2
+    engine.dispose()
+    first, second = (part.read() for part in parts_of_cases(tmp_path / "cases.parquet"))
+    assert [first.index.tolist(), second.index.tolist()] == [[0], [1]]
+    assert [first["id"].tolist(), second["id"].tolist()] == [[1], [2]]

@@ -153,7 +153,7 @@ def test_contract_names_are_there() -> None:
         *("publish", "withdraw", "rollback", "locate", "locate-file", "serve"),
         *("key create", "key list", "key revoke"),
         *("reports import", "reports reroute"),
-        *("cases list", "cases show", "cases climb"),
+        *("cases list", "cases show", "cases climb", "cases export"),
         *(
             "indicators",
             "records",

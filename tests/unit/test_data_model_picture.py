@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gridsvc.db import Base
 from gridsvc.grids import models as grids  # noqa: F401 -- fills Base with the tables
+from gridsvc.hotspots import models as hotspots  # noqa: F401 -- the same
 from gridsvc.reports import models as reports  # noqa: F401 -- the same
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "data-model.md"
