@@ -1,4 +1,4 @@
-"""What classes of hotspots are called and how they look, on the map, in QGIS and in notebooks alike.
+"""What classes of hotspots are called and how they look: on the map, in QGIS, in notebooks.
 
 Colours are ColorBrewer's RdBu, which readers with any of the usual deficiencies of colour vision
 tell apart (colorbrewer2.org); red is more, blue is less.
