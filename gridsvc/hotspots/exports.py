@@ -1,0 +1,136 @@
+"""Layers leave for QGIS, spreadsheets and other programs, with the styles that QGIS picks up."""
+
+import sqlite3
+import uuid
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+
+from gridsvc.errors import TableError
+
+ENDINGS = (".gpkg", ".parquet", ".csv")
+
+# The table that QGIS keeps styles in and reads a layer's own look from.
+_STYLES = """
+CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT, f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT,
+    styleName TEXT, styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT,
+    owner TEXT, ui TEXT, update_time DATETIME DEFAULT CURRENT_TIMESTAMP
+);
+INSERT INTO gpkg_contents (table_name, data_type, identifier)
+VALUES ('layer_styles', 'attributes', 'layer_styles');
+"""
+_STYLE = """
+INSERT INTO layer_styles
+    (f_table_catalog, f_table_schema, f_table_name, f_geometry_column,
+     styleName, styleQML, styleSLD, useAsDefault, description, owner)
+VALUES ('', '', ?, 'geom', ?, ?, '', 1, ?, '')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer to write.
+
+    Attributes:
+        name: Its table, or the end of its file's name.
+        title: What it shows, in both languages.
+        rows: Features in the storage CRS; without geometry a plain table.
+        style: As QGIS writes it; None leaves the look to QGIS.
+    """
+
+    name: str
+    title: str
+    rows: gpd.GeoDataFrame
+    style: str | None = None
+
+
+def write_layers(layers: Iterable[Layer], out: Path) -> tuple[Path, ...]:
+    """Write layers to one GeoPackage, or to a Parquet or CSV file each.
+
+    `OUT.gpkg` holds all of them and their styles; `OUT.parquet` (GeoParquet) stands for
+    `OUT-NAME.parquet` with `OUT-NAME.qml` beside it, which QGIS reads together; `OUT.csv` for
+    `OUT-NAME.csv`, whose places are `lon` and `lat` in EPSG:4326.
+
+    Returns:
+        The files, each whole or not there.
+
+    Raises:
+        TableError: the ending names no format, or a file cannot be written.
+    """
+    if out.suffix not in ENDINGS:
+        raise TableError(
+            out, f"the ending {out.suffix!r} names no format", remedy=f"Use {', '.join(ENDINGS)}"
+        )
+    try:
+        if out.suffix == ".gpkg":
+            return (_write_geopackage(layers, out),)
+        return tuple(file for layer in layers for file in _write_file(layer, out))
+    except (OSError, sqlite3.Error, pyogrio.errors.DataSourceError) as error:
+        raise TableError(
+            out, f"cannot be written: {error}", remedy="Choose another folder"
+        ) from error
+
+
+def _write_geopackage(layers: Iterable[Layer], out: Path) -> Path:
+    part = _unfinished(out)
+    try:
+        written: list[Layer] = []
+        for layer in layers:
+            pyogrio.write_dataframe(
+                layer.rows,
+                part,
+                layer=layer.name,
+                driver="GPKG",
+                layer_options={"DESCRIPTION": layer.title, "IDENTIFIER": layer.title},
+                append=bool(written),
+            )
+            written.append(layer)
+        with closing(sqlite3.connect(part)) as file, file:
+            file.executescript(_STYLES)
+            file.executemany(
+                _STYLE,
+                [(one.name, one.name, one.style, one.title) for one in written if one.style],
+            )
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return out
+
+
+def _write_file(layer: Layer, out: Path) -> Iterable[Path]:
+    path = out.with_name(f"{out.stem}-{layer.name}{out.suffix}")
+    part = _unfinished(path)
+    try:
+        if out.suffix == ".csv":
+            # With its mark a spreadsheet takes the Chinese for what it is.
+            _flat(layer.rows).to_csv(part, index=False, encoding="utf-8-sig")
+        else:
+            layer.rows.to_parquet(part, compression="zstd")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    yield path
+    if out.suffix == ".parquet" and layer.style:
+        style = path.with_suffix(".qml")
+        style.write_text(layer.style, encoding="utf-8")
+        yield style
+
+
+def _flat(rows: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Give a point in each feature in place of its geometry."""
+    if not isinstance(rows, gpd.GeoDataFrame):
+        return rows
+    places = rows.geometry.representative_point().to_crs(4326)
+    return rows.drop(columns=rows.geometry.name).assign(
+        lon=places.x.round(7), lat=places.y.round(7)
+    )
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
