@@ -34,6 +34,7 @@
     ├── CaseMovedOn
     ├── ActRefused
     ├── IndicatorsRefused
+    ├── HotspotsRefused
     ├── NoZones
     ├── PackageRefused
     ├── TableError
@@ -379,6 +380,18 @@ class PackageRefused(GridsvcError):
 
 class IndicatorsRefused(GridsvcError):
     """A question for indicators that has no meaning.
+
+    Attributes:
+        field: What is at fault.
+    """
+
+    def __init__(self, field: str, fault: str, *, remedy: str) -> None:
+        super().__init__(f"{field}: {fault}", remedy=remedy)
+        self.field = field
+
+
+class HotspotsRefused(GridsvcError):
+    """A question for hotspots or recurrence that has no meaning.
 
     Attributes:
         field: What is at fault.

@@ -143,6 +143,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.ActRefused: Kind(_BAD, "act-refused", "The act lacks something"),
     errors.NoZones: Kind(HTTPStatus.NOT_FOUND, "no-zones", "The scheme has no zones"),
     errors.IndicatorsRefused: Kind(_BAD, "indicators-refused", "The figures cannot be asked so"),
+    errors.HotspotsRefused: Kind(_BAD, "hotspots-refused", "Hotspots cannot be asked so"),
     errors.KeyRefused: Kind(HTTPStatus.UNAUTHORIZED, "key-refused", "An API key is needed"),
     errors.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The key does not allow it"),
     errors.NothingPublished: Kind(_AWAY, "nothing-published", "Nothing is published yet"),
@@ -179,7 +180,13 @@ def problem_of(
     if kind is None:
         raise error
     fields = kind.fields
-    if isinstance(error, errors.BadCoordinates | errors.ActRefused | errors.IndicatorsRefused):
+    if isinstance(
+        error,
+        errors.BadCoordinates
+        | errors.ActRefused
+        | errors.IndicatorsRefused
+        | errors.HotspotsRefused,
+    ):
         fields = (error.field,)
     faults = [{"loc": [*loc, field], "msg": str(error)} for field in fields]
     extra: dict[str, Any] = {"errors": faults} if faults else {}
