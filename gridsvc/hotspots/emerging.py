@@ -94,7 +94,7 @@ def gi_star(cube: npt.NDArray[Any], graph: Graph) -> tuple[Floats, Floats]:
         neighbours.
     """
     values = np.asarray(cube, np.float64)
-    steps, areas = values.shape
+    areas = values.shape[1]
     adjacent = graph.sparse.tocsr()
     around = (adjacent + scipy.sparse.identity(areas, format="csr")).tocsr()
     in_step = np.asarray(around.sum(axis=1)).ravel().astype(np.int64)
