@@ -130,17 +130,23 @@ def each(
     """Do something with each part and give the results in the order of the parts.
 
     Args:
-        function: What to do; on a cluster it must be picklable.
+        function: What to do; on a cluster it must be picklable, and what it holds (areas, say)
+            goes to each worker once.
         parts: The parts.
         client: A `dask.distributed.Client`; None works on this machine, one part at a time.
     """
     if client is None:
         yield from map(function, parts)
         return
-    futures = client.map(function, list(parts), pure=False)
+    sent = client.scatter(function, broadcast=True, hash=False)
+    futures = client.map(_call, list(parts), function=sent, pure=False)
     while futures:
         # Let go of each as it is taken, so that the cluster need not keep its result.
         yield futures.pop(0).result()
+
+
+def _call(part: Part, function: Callable[[Part], Result]) -> Result:
+    return function(part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

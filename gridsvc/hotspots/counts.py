@@ -20,7 +20,7 @@ from scipy import special
 from gridsvc.crs import Floats
 from gridsvc.errors import HotspotsRefused
 from gridsvc.hotspots.cases import Part, Window, each
-from gridsvc.hotspots.tessellation import M2_IN_KM2, Keys, Tessellation
+from gridsvc.hotspots.tessellation import M2_IN_KM2, Keys, Tessellation, prepared
 
 Rows: TypeAlias = npt.NDArray[np.int32]
 Base: TypeAlias = Literal["km2", "shop", "resident"]
@@ -45,10 +45,9 @@ def owners(x: Floats, y: Floats, areas: gpd.GeoDataFrame) -> Rows:
     Source: docs/decisions/0004-shared-boundaries.md
     """
     found = np.full(len(x), NOWHERE, np.int32)
-    polygons = areas.geometry.to_numpy()
-    # Asked by the boxes first and then by prepared areas: the tree's own predicate would prepare
+    # Asked by their boxes first and then as prepared areas: the tree's own predicate would prepare
     # the points instead, which is no gain.
-    shapely.prepare(polygons)
+    polygons = prepared(areas.geometry.to_numpy())
     places = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     point, area = shapely.STRtree(polygons).query(shapely.points(x[places], y[places]))
     point = places[point]

@@ -124,7 +124,7 @@ class Tessellation:
         """
         keys = self._near(outline)
         polygons = self.polygons(keys)
-        shapely.prepare(outline)
+        outline = prepared(outline)
         inside_km2 = np.where(shapely.contains(outline, polygons), self.cell_km2, 0.0)
         cut = np.flatnonzero((inside_km2 == 0) & shapely.intersects(outline, polygons))
         inside_km2[cut] = shapely.area(shapely.intersection(polygons[cut], outline)) / M2_IN_KM2
@@ -152,6 +152,16 @@ class Tessellation:
         row = np.arange(math.floor(south / self._row_m) - 1, math.floor(north / self._row_m) + 3)
         columns, rows = np.meshgrid(column, row)
         return _keys(columns.ravel(), rows.ravel())
+
+
+def prepared(geometry: Any) -> Any:  # noqa: ANN401  one or an array, as Shapely takes them
+    """Prepare a copy, for a prepared geometry that two threads ask crashes the process.
+
+    Source: https://github.com/libgeos/geos/issues/825
+    """
+    copy = shapely.from_wkb(shapely.to_wkb(geometry))
+    shapely.prepare(copy)
+    return copy
 
 
 def _keys(column: npt.NDArray[Any], row: npt.NDArray[Any]) -> Keys:

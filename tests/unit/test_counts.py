@@ -1,10 +1,9 @@
 """Cases are counted once, where they belong, and rates are as sure as their numbers are large."""
 
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,42 +16,12 @@ from gridsvc.errors import HotspotsRefused
 from gridsvc.hotspots.cases import Frame, Window
 from gridsvc.hotspots.counts import count_areas, count_cells, monthly, owners, rates
 from gridsvc.hotspots.tessellation import Tessellation
+from tests.case_frames import areas_frame, cases
 from tests.factories import EAST_M, NORTH_M, STORAGE
 from tests.places import AREAS, PLACES
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-
-
-def areas_frame(shapes: dict[str, shapely.Geometry]) -> gpd.GeoDataFrame:
-    codes = sorted(shapes)
-    return gpd.GeoDataFrame(
-        {"code": codes, "name": codes}, geometry=[shapes[code] for code in codes], crs=STORAGE
-    )
-
-
-def cases(
-    x: Sequence[float],
-    y: Sequence[float],
-    opened: Sequence[object] | None = None,
-    category: Sequence[str | None] | None = None,
-) -> pd.DataFrame:
-    count = len(x)
-    return pd.DataFrame(
-        {
-            "id": [str(number) for number in range(count)],
-            "x": np.asarray(x, float),
-            "y": np.asarray(y, float),
-            "opened_at": pd.to_datetime(
-                pd.Series(opened or ["2026-03-01T12:00Z"] * count, dtype=object),
-                utc=True,
-                format="ISO8601",
-            ).dt.as_unit("us"),
-            "closed_at": pd.Series([pd.NaT] * count, dtype="datetime64[us, UTC]"),
-            "category": pd.Categorical(category or ["0101"] * count),
-            "responsible": pd.Categorical([None] * count, categories=pd.Index([], dtype=str)),
-        }
-    )
 
 
 CITY = areas_frame(AREAS)
@@ -95,6 +64,21 @@ def test_a_point_without_a_number_and_an_area_without_ground_have_no_part() -> N
     assert owners(np.array([np.nan, 0.5]), np.array([0.5, 0.5]), areas).tolist() == [-1, 1]
     assert owners(np.array([0.5]), np.array([0.5]), areas.iloc[:0]).tolist() == [-1]
     assert owners(np.empty(0), np.empty(0), areas).tolist() == []
+
+
+def test_threads_may_ask_the_same_areas() -> None:
+    # So large that one thread is still preparing when the next one asks.
+    angle = np.linspace(0, 2 * np.pi, 20_000, endpoint=False)
+    star = shapely.Polygon(
+        np.stack([np.cos(angle), np.sin(angle)], -1) * (9 + np.sin(37 * angle))[:, None]
+    )
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(-12, 12, (2, 20_000))
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            areas = areas_frame({"a": shapely.from_wkb(star.wkb)})
+            told = list(pool.map(owners, *zip(*[(x, y, areas)] * 4, strict=True)))
+            assert all((rows == told[0]).all() for rows in told)
 
 
 def test_every_area_has_a_row_and_a_shared_edge_counts_once() -> None:
