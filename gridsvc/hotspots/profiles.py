@@ -74,7 +74,7 @@ def peaks(places: Ints, city: Ints) -> list[tuple[Peak, ...]]:
     Returns:
         For each place its spans, in the order of the week.
     """
-    blocks = places.reshape(len(places), -1, BLOCK_H).sum(axis=2)
+    blocks = places.reshape(len(places), HOURS // BLOCK_H, BLOCK_H).sum(axis=2)
     whole = city.reshape(-1, BLOCK_H).sum(axis=1)
     total = blocks.sum(axis=1, keepdims=True)
     share = whole / max(int(whole.sum()), 1)

@@ -6,6 +6,7 @@ revision is published, and when cases came in or changed since.
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import shapely
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from gridsvc.crs import from_wgs84, to_wgs84
+from gridsvc.crs import Bounds, to_wgs84
 from gridsvc.db import sql
 from gridsvc.errors import HotspotsRefused, UnknownCategory
 from gridsvc.grids.areas import Moment, find_layer, moment
@@ -214,6 +215,10 @@ def find_hotspots(
     if kept:
         session.execute(delete(HotspotRun).where(HotspotRun.id == kept.id))
     ground = _ground(session, asked, now)
+    if not len(ground.areas):
+        raise HotspotsRefused(
+            "layer", f"layer {asked.layer} has no areas", remedy="Import its boundaries first"
+        )
     found, surface = _find(session, asked, ground)
     run = _keep(
         session,
@@ -263,23 +268,15 @@ def _ground(session: Session, asked: Question, now: Moment) -> Ground:
         HotspotsRefused: the cells would be too many.
     """
     scheme = current_scheme(session)
-    rules = scheme.hotspots
-    shops = None
-    if asked.per == "shop" and rules.shops:
-        shops = areas_frame(session, rules.shops, now=now)
     kind = next((one.kind for one in scheme.layers if one.code == asked.layer), None)
     return Ground(
         areas=_areas(session, asked.layer, asked.cell_m, now),
         within_m=OVERLAY_GAP_M if kind == LayerKind.OVERLAY else 0.0,
         per=asked.per,
-        shops=shops,
-        residents=rules.residents,
     )
 
 
-def _areas(
-    session: Session, layer: str, cell_m: float | None, now: Moment
-) -> gpd.GeoDataFrame:
+def _areas(session: Session, layer: str, cell_m: float | None, now: Moment) -> gpd.GeoDataFrame:
     if cell_m is None:
         return areas_frame(session, layer, now=now)
     outermost = next(
@@ -302,27 +299,31 @@ def _find(session: Session, asked: Question, ground: Ground) -> tuple[Analysis, 
     zone = current_scheme(session).zone
     with tempfile.TemporaryDirectory(prefix="gridsvc-") as folder:
         path = Path(folder) / "cases.parquet"
-        write_cases(
-            session, path, from_at=month_before(asked.from_at, zone), to_at=asked.to_at
-        )
+        write_cases(session, path, from_at=month_before(asked.from_at, zone), to_at=asked.to_at)
         parts = parts_of_cases(path)
-        bounds = tuple(ground.areas.total_bounds) if len(ground.areas) else (0.0, 0.0, 1.0, 1.0)
         found = analyse(parts, ground, asked.window, zone=zone)
+        bounds = _bounds(ground.areas)
+        cell_m = _surface_cell_m(bounds)
         surface = kernel_density(
             parts,
             bounds,
-            cell_m=_surface_cell_m(bounds),
-            bandwidth_m=BANDWIDTH_M,
+            cell_m=cell_m,
+            bandwidth_m=max(BANDWIDTH_M, cell_m),
             window=asked.window,
         )
     return found, surface
 
 
-def _surface_cell_m(bounds: tuple[float, ...]) -> float:
-    """Choose whole metres, a quarter of the bandwidth or as fine as a picture needs."""
+def _bounds(areas: gpd.GeoDataFrame) -> Bounds:
+    west, south, east, north = map(float, areas.total_bounds)
+    return west, south, east, north
+
+
+def _surface_cell_m(bounds: Bounds) -> float:
+    """Choose whole metres: half the bandwidth, or coarser where the city is too large for that."""
     west, south, east, north = bounds
-    needed = np.sqrt((east - west) * (north - south) / _SURFACE_CELLS)
-    return float(max(np.ceil(needed), BANDWIDTH_M / 4))
+    needed = math.sqrt((east - west) * (north - south) / _SURFACE_CELLS)
+    return float(max(math.ceil(needed), BANDWIDTH_M / 2))
 
 
 def _keep(session: Session, run: HotspotRun, found: Analysis, surface: Surface) -> HotspotRun:
@@ -352,12 +353,12 @@ def _keep(session: Session, run: HotspotRun, found: Analysis, surface: Surface) 
     session.execute(
         insert(HotspotSurface).values(
             run_id=run.id,
-            west_m=surface.west_m,
-            south_m=surface.south_m,
+            west_m=surface.x0,
+            south_m=surface.y0,
             cell_m=surface.cell_m,
-            columns=surface.values.shape[1],
+            columns=surface.values.shape[1],  # noqa: PD011  no frame
             bandwidth_m=surface.bandwidth_m,
-            per_km2=surface.values.ravel().tolist(),
+            per_km2=surface.values.ravel().tolist(),  # noqa: PD011
         )
     )
     session.execute(sql("gridsvc.hotspots", "forget"), {"kept": KEPT_RUNS})
@@ -393,7 +394,9 @@ def _read(session: Session, run: HotspotRun, asked: Question) -> Hotspots:
         [
             {name: getattr(row, name) for name in HotspotPlace.__table__.columns.keys()}  # noqa: SIM118
             for row in session.scalars(
-                select(HotspotPlace).where(HotspotPlace.run_id == run.id).order_by(HotspotPlace.rank)
+                select(HotspotPlace)
+                .where(HotspotPlace.run_id == run.id)
+                .order_by(HotspotPlace.rank)
             )
         ],
         columns=list(HotspotPlace.__table__.columns.keys()),
@@ -415,8 +418,8 @@ def _read(session: Session, run: HotspotRun, asked: Question) -> Hotspots:
         ),
         surface=Surface(
             values=values.reshape(-1, surface.columns),
-            west_m=surface.west_m,
-            south_m=surface.south_m,
+            x0=surface.west_m,
+            y0=surface.south_m,
             cell_m=surface.cell_m,
             bandwidth_m=surface.bandwidth_m,
         ),
@@ -445,9 +448,7 @@ def _finest(scheme: Scheme) -> str:
         above = parent[code]
         return 0 if above is None else 1 + depth(above)
 
-    return max(
-        (layer.code for layer in scheme.layers if layer.kind == LayerKind.TILING), key=depth
-    )
+    return max((layer.code for layer in scheme.layers if layer.kind == LayerKind.TILING), key=depth)
 
 
 def _coming_midnight(session: Session, zone: ZoneInfo) -> datetime:
