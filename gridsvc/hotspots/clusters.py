@@ -83,17 +83,19 @@ def getis_ord(values: npt.NDArray[Any], graph: Graph) -> pd.DataFrame:
     count = np.zeros(len(values), np.int64)
     count[known] = np.asarray(weights.sum(axis=1)).ravel()
     z, p = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    has_neighbours = count[known] > 0
-    tested = known[has_neighbours]
+    has_contrast = (count[known] > 0) & (count[known] + 1 < len(known))
+    tested = known[has_contrast]
     if len(tested):
         drawn = count[tested] + 1
         scale = scaled(kept, most_drawn=int(drawn.max()))
         observed = scale.steps + (weights @ scale.steps).astype(np.int64)
-        p[tested] = two_sided(*tails(scale.steps, drawn, observed[has_neighbours]))
+        p[tested] = two_sided(*tails(scale.steps, drawn, observed[has_contrast]))
         z[tested] = 0.0
         if np.ptp(kept) > 0:
-            told = G_Local(kept, between, transform="B", star=True, permutations=0)
-            z[tested] = told.Zs[has_neighbours]
+            # Where the neighbourhood is the whole city esda divides nothing by nothing.
+            with np.errstate(invalid="ignore"):
+                told = G_Local(kept, between, transform="B", star=True, permutations=0)
+            z[tested] = told.Zs[has_contrast]
     q = false_discovery(p)
     return pd.DataFrame(
         {"value": values, "neighbours": count, "z": z, "p": p, "q": q, "kind": kinds(z, q)}

@@ -91,7 +91,7 @@ def gi_star(cube: npt.NDArray[Any], graph: Graph) -> tuple[Floats, Floats]:
 
     Returns:
         (steps, n) z, and q after Benjamini and Hochberg over all of them; NaN where an area has no
-        neighbours.
+        neighbours, or the whole city.
     """
     values = np.asarray(cube, np.float64)
     areas = values.shape[1]
@@ -101,7 +101,7 @@ def gi_star(cube: npt.NDArray[Any], graph: Graph) -> tuple[Floats, Floats]:
     drawn = np.broadcast_to(in_step, values.shape).copy()
     drawn[1:] += in_step
     z, p = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
-    tested = np.broadcast_to(in_step > 1, values.shape)
+    tested = np.broadcast_to((in_step > 1) & (in_step < areas), values.shape)
     if not tested.any():
         return z, p
     scale = scaled(values.ravel(), most_drawn=int(drawn.max()))
