@@ -32,6 +32,7 @@ in the storage CRS, never missing; `opened_at` UTC, never missing; `closed_at` U
 
 _INSTANT = pd.DatetimeTZDtype("us", "UTC")
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -122,8 +123,8 @@ def parts_of_reports(
 
 
 def each(
-    function: Callable[[Part], Result],
-    parts: Iterable[Part],
+    function: Callable[[Item], Result],
+    parts: Iterable[Item],
     *,
     client: Any = None,  # noqa: ANN401
 ) -> Iterator[Result]:
@@ -132,7 +133,7 @@ def each(
     Args:
         function: What to do; on a cluster it must be picklable, and what it holds (areas, say)
             goes to each worker once.
-        parts: The parts.
+        parts: The parts, or other small things that stand for much.
         client: A `dask.distributed.Client`; None works on this machine, one part at a time.
     """
     if client is None:
