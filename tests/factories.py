@@ -381,6 +381,40 @@ def lead_case(
     return case_id
 
 
+def add_cases(  # what counting reads of a case, many at once
+    session: Session,
+    points: NDArray[np.float64],
+    opened_at: Sequence[datetime],
+    *,
+    closed_at: datetime | None = None,
+    category: str = "0102",
+    responsible: str | None = None,
+    srid: int = small_city.SRID,
+) -> None:
+    """Put cases at places in the storage CRS, without their reports and logs."""
+    session.execute(
+        text("""
+            INSERT INTO gridsvc.case
+                (category, point, responsible, opened_at, state, state_since, closed_at, last_event)
+            SELECT :category, ST_SetSRID(ST_MakePoint(x, y), :srid), :responsible, at,
+                   CASE WHEN CAST(:closed_at AS timestamptz) IS NULL THEN 'filed'
+                        ELSE 'closed' END,
+                   at, :closed_at, 1
+            FROM unnest(CAST(:x AS float8[]), CAST(:y AS float8[]),
+                        CAST(:opened_at AS timestamptz[])) AS given (x, y, at)
+        """),
+        {
+            "category": category,
+            "responsible": responsible,
+            "srid": srid,
+            "closed_at": closed_at,
+            "x": points[:, 0].tolist(),
+            "y": points[:, 1].tolist(),
+            "opened_at": list(opened_at),
+        },
+    )
+
+
 def file_as_of(
     session: Session,
     at: datetime,

@@ -36,6 +36,8 @@ title = { zh = "巡逻区", en = "Patrol area" }
 kind = "tiling"
 """
 
+CATEGORIES = 'categories = "../categories/gbt30428.csv"\n'
+
 Node = tuple[int, int]
 
 
@@ -127,7 +129,7 @@ def found(session: Session, city: City) -> int:
     """Load the scheme and publish the city; gives the revision."""
     scheme = planning_city.SCHEME.replace(
         '\n[[layer]]\ncode = "courtyard"', PATROL + '\n[[layer]]\ncode = "courtyard"'
-    )
+    ).replace("time_zone", CATEGORIES + "time_zone", 1)
     load_scheme(session, parse_scheme(scheme, source="wide", base=small_city.SCHEMES))
     change_set = open_change_set(session, name="founding")
     session.execute(

@@ -14,6 +14,7 @@ from gridsvc.api import (
     credit,
     docs,
     health,
+    hotspots,
     indicators,
     maps,
     ogc,
@@ -101,8 +102,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     docs.install(app)
     for module in (
-        *(health, responsible, reports, cases, credit, open311, indicators, areas, people),
-        *(components, zones, maps, ogc, tiles),
+        *(health, responsible, reports, cases, credit, open311, indicators, hotspots),
+        *(areas, people, components, zones, maps, ogc, tiles),
     ):
         app.include_router(module.router)
     maps.mount_static(app)

@@ -163,3 +163,5 @@ MaySeeCredit = Annotated[Caller, require(Scope.REPORT)]
 """Asks what its own reporters have earned."""
 MaySeeRecords = Annotated[Caller, require(Scope.MANAGE)]
 """Reads the record of an area or a party."""
+MayFindHotspots = Annotated[Caller, require(Scope.MANAGE, found_by=get_writing_caller)]
+"""Asks where cases gather; what is found is kept."""

@@ -7,18 +7,20 @@ it finds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from libpysal.graph import Graph
 
 from gridsvc.hotspots import clusters, profiles
 from gridsvc.hotspots.cases import Part, Window
 from gridsvc.hotspots.counts import Base, count_areas, monthly, rates
 from gridsvc.hotspots.emerging import FEWEST_STEPS, emerging
+
+if TYPE_CHECKING:
+    from libpysal.graph import Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def analyse(
 
 
 def _tested(
-    cases: pd.Series, ground: Ground, graph: Graph
+    cases: pd.Series, ground: Ground, graph: "Graph"
 ) -> tuple[gpd.GeoDataFrame, pd.DataFrame]:
     """Count, rate and test the areas of one window."""
     counted = pd.DataFrame(
@@ -123,7 +125,7 @@ def _tested(
 
 
 def _trends(
-    split: pd.DataFrame, ground: Ground, graph: Graph, window: Window, zone: ZoneInfo
+    split: pd.DataFrame, ground: Ground, graph: "Graph", window: Window, zone: ZoneInfo
 ) -> dict[str, Any]:
     """Class the areas by their whole months; a month that is cut short would look cold."""
     months = _whole_months(window, zone)

@@ -5,19 +5,20 @@ dealt out over the city at random, would give there. The z-score is esda's; the 
 (`gridsvc.hotspots.significance`).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
-from esda.getisord import G_Local
-from libpysal.graph import Graph
 from scipy.sparse.csgraph import connected_components
 
 from gridsvc.crs import Floats
 from gridsvc.hotspots.significance import false_discovery, scaled, tails, two_sided
+
+if TYPE_CHECKING:
+    from libpysal.graph import Graph
 
 LEVELS = ((0.01, "99"), (0.05, "95"), (0.10, "90"))
 """Of q, and how the class is called."""
@@ -26,7 +27,7 @@ UNTESTED = "untested"
 NONE = "none"
 
 
-def neighbours(areas: gpd.GeoDataFrame, *, within_m: float = 0.0) -> Graph:
+def neighbours(areas: gpd.GeoDataFrame, *, within_m: float = 0.0) -> "Graph":
     """Find the neighbours of each area: those that it touches, at a corner too.
 
     Real boundaries overlap by slivers, so touching is sharing any point. Areas that leave gaps
@@ -39,6 +40,9 @@ def neighbours(areas: gpd.GeoDataFrame, *, within_m: float = 0.0) -> Graph:
     Returns:
         Binary weights over the row numbers of `areas`, none of an area to itself.
     """
+    # PySAL takes 1.5 s to load, which whoever asks for something else need not wait for.
+    from libpysal.graph import Graph  # noqa: PLC0415
+
     polygons = areas.geometry.to_numpy()
     tree = shapely.STRtree(polygons)
     if within_m:
@@ -56,7 +60,7 @@ def neighbours(areas: gpd.GeoDataFrame, *, within_m: float = 0.0) -> Graph:
     )
 
 
-def getis_ord(values: npt.NDArray[Any], graph: Graph) -> pd.DataFrame:
+def getis_ord(values: npt.NDArray[Any], graph: "Graph") -> pd.DataFrame:
     """Test each area, together with its neighbours, against the whole city.
 
     Gi* counts the area itself (star), each neighbour once (binary weights). The null hypothesis is
@@ -76,6 +80,8 @@ def getis_ord(values: npt.NDArray[Any], graph: Graph) -> pd.DataFrame:
     Source: Ord and Getis, Local spatial autocorrelation statistics, Geographical Analysis 27
     (1995), eq. 8; docs/decisions/0012-exact-permutations.md.
     """
+    from esda.getisord import G_Local  # noqa: PLC0415  as above
+
     values = np.asarray(values, np.float64)
     known = np.flatnonzero(np.isfinite(values))
     kept, between = values[known], graph.subgraph(known)
@@ -112,7 +118,7 @@ def kinds(z: Floats, q: Floats) -> npt.NDArray[np.object_]:
     return told
 
 
-def places(areas: gpd.GeoDataFrame, tested: pd.DataFrame, graph: Graph) -> gpd.GeoDataFrame:
+def places(areas: gpd.GeoDataFrame, tested: pd.DataFrame, graph: "Graph") -> gpd.GeoDataFrame:
     """Merge hot areas that are neighbours into hotspots, and rank them.
 
     Areas with q < 0.05 make a hotspot. The first is the one whose strongest area has the highest z;

@@ -6,13 +6,12 @@ Emerging Hot Spot Analysis, by its published definitions; docs/hotspots.md lists
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse
-from libpysal.graph import Graph
 
 from gridsvc.crs import Floats
 from gridsvc.errors import HotspotsRefused
@@ -23,6 +22,9 @@ from gridsvc.hotspots.significance import (
     tails,
     two_sided,
 )
+
+if TYPE_CHECKING:
+    from libpysal.graph import Graph
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -79,7 +81,7 @@ def mann_kendall(series: Floats) -> Trend:
     return Trend(s, z, normal_two_sided(z))
 
 
-def gi_star(cube: npt.NDArray[Any], graph: Graph) -> tuple[Floats, Floats]:
+def gi_star(cube: npt.NDArray[Any], graph: "Graph") -> tuple[Floats, Floats]:
     """Test each area in each step with its neighbours in this step and the one before.
 
     The formula is that of `gridsvc.hotspots.clusters.getis_ord`, over all steps at once; esda would
@@ -115,7 +117,7 @@ def gi_star(cube: npt.NDArray[Any], graph: Graph) -> tuple[Floats, Floats]:
     return z, false_discovery(p.ravel()).reshape(p.shape)
 
 
-def emerging(cube: npt.NDArray[Any], graph: Graph) -> pd.DataFrame:
+def emerging(cube: npt.NDArray[Any], graph: "Graph") -> pd.DataFrame:
     """Class each area by how hot it was over time.
 
     Args:
