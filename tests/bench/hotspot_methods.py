@@ -92,13 +92,14 @@ def _joined(path: Path, areas: gpd.GeoDataFrame) -> pd.DataFrame:
     return counts.rename("cases").reset_index()
 
 
-def density(path: Path) -> np.ndarray:
-    return kernel_density(
+def density(path: Path, _: City) -> np.ndarray:
+    surface = kernel_density(
         parts_of_cases(path),
         hotspot_reports.BOUNDS,
         cell_m=DENSITY_CELL_M,
         bandwidth_m=BANDWIDTH_M,
-    ).values
+    )
+    return surface.values  # noqa: PD011  no frame
 
 
 def density_of_scikit_learn(path: Path, _: City) -> np.ndarray:
