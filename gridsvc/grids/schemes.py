@@ -17,7 +17,13 @@ import pyproj
 from pydantic import Field, ValidationError, model_validator
 
 from gridsvc.crs import parse_crs
-from gridsvc.errors import CategoriesError, SchemeError, SchemeProblem, UnknownCrs
+from gridsvc.errors import (
+    CategoriesError,
+    ImportRefused,
+    SchemeError,
+    SchemeProblem,
+    UnknownCrs,
+)
 from gridsvc.grids.case_rules import (
     CaseLimit,
     DuplicateRule,
@@ -28,6 +34,7 @@ from gridsvc.grids.case_rules import (
 from gridsvc.grids.categories import Category, CategoryCode, longest_prefix, read_categories
 from gridsvc.grids.component_rules import ComponentRule, Tier, TierCode, component_faults
 from gridsvc.grids.credit_rules import CreditRules
+from gridsvc.grids.hotspot_rules import HotspotRules, read_residents
 from gridsvc.grids.indicator_rules import IndicatorRules
 from gridsvc.grids.limits import Limit
 from gridsvc.grids.scheme_fields import (
@@ -273,6 +280,7 @@ class Scheme(SchemeTable):
     tiers: Annotated[tuple[Tier, ...], Field(alias="tier")] = ()
     zones: ZoneRules | None = None
     """None: no layer is one of shop-front zones."""
+    hotspots: HotspotRules = HotspotRules()
     stand_ins: Annotated[tuple[StandIn, ...], Field(alias="stand_in")] = ()
 
     @staticmethod
@@ -323,7 +331,7 @@ class Scheme(SchemeTable):
 
 
 def read_scheme(path: Path) -> Scheme:
-    """Read a scheme and the categories it names.
+    """Read a scheme and the files it names.
 
     Raises:
         SchemeError: all that is wrong with it, by key and line.
@@ -345,7 +353,7 @@ def parse_scheme(text: str, *, source: str, base: Path) -> Scheme:
     Args:
         text: TOML.
         source: What to call the text in errors.
-        base: The folder that the path of the categories starts from.
+        base: The folder that the paths of the categories and of the residents start from.
 
     Raises:
         SchemeError: all that is wrong with it, by key and line.
@@ -365,6 +373,13 @@ def parse_scheme(text: str, *, source: str, base: Path) -> Scheme:
                 _Fault(("categories",), f"{error.source}: {fault}", error.remedy)
                 for fault in error.faults
             ]
+    hotspots = document.get("hotspots")
+    if isinstance(hotspots, dict) and isinstance(name := hotspots.get("residents"), str):
+        try:
+            hotspots["residents"] = read_residents(base / name)
+        except ImportRefused as error:
+            del hotspots["residents"]
+            unreadable.append(_Fault(("hotspots", "residents"), error.detail, error.remedy))
     return _build(document, source=source, line=lines.line, faults=unreadable)
 
 
@@ -512,6 +527,7 @@ def _cross_faults(document: Mapping[str, Any]) -> Iterator[_Fault]:
 def _layer_faults(document: Mapping[str, Any], known: list[str]) -> Iterator[_Fault]:
     """Find tables whose `layer` is none of the scheme's; ladders and parents are held elsewhere."""
     indicators, zones = document.get("indicators"), document.get("zones")
+    hotspots = document.get("hotspots")
     classes = _tables(indicators, "class") if isinstance(indicators, Mapping) else []
     tables: list[tuple[Key, Mapping[str, Any]]] = [
         *((("escalation", index), step) for index, step in _tables(document, "escalation")),
@@ -524,6 +540,9 @@ def _layer_faults(document: Mapping[str, Any], known: list[str]) -> Iterator[_Fa
         code = told.get("layer")
         if isinstance(code, str) and code not in known:
             yield _unknown_layer((*key, "layer"), code, known)
+    shops = hotspots.get("shops") if isinstance(hotspots, Mapping) else None
+    if isinstance(shops, str) and shops not in known:
+        yield _unknown_layer(("hotspots", "shops"), shops, known)
 
 
 def _repeated_codes(document: Mapping[str, Any], key: str) -> Iterator[_Fault]:

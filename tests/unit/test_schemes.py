@@ -166,6 +166,53 @@ def test_odd_credit_is_refused(base: Path, rules: str, key: str, remedy: str) ->
     assert remedy in problem.remedy
 
 
+def with_hotspots(*rules: str) -> str:
+    return "\n".join([GOOD, "[hotspots]", *rules, ""])
+
+
+def test_a_scheme_may_say_what_rates_are_held_against(base: Path) -> None:
+    without = parse_scheme(GOOD, source="town.toml", base=base).hotspots
+    assert (without.shops, without.residents) == (None, None)
+    (base / "people.csv").write_bytes(
+        '\ufeffcode,residents\r\n110199001,"12,345"\r\n110199002,0\r\n'.encode()
+    )
+    text = with_hotspots('shops = "building"', 'residents = "people.csv"')
+    scheme = parse_scheme(text, source="town.toml", base=base)
+    assert scheme.hotspots.shops == "building"
+    assert scheme.hotspots.residents == {"110199001": 12345, "110199002": 0}
+    stored = json.loads(json.dumps(scheme.document()))
+    assert Scheme.from_document(stored) == scheme
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ('shops = "bilding"', "", "shops", "no layer 'bilding'", "Did you mean 'building'?"),
+        ('shop = "building"', "", "shop", "no key called 'shop'", "Did you mean 'shops'?"),
+        ('residents = "none.csv"', "", "residents", "No such file", "Name a file that exists"),
+        ("residents = [1]", "", "residents", "valid dictionary", "Correct"),
+        ("residents = { a = -1 }", "", "residents.a", "greater than or equal to 0", "Correct"),
+        ('residents = "people.csv"', "code,people\na,1\n", "residents", "no column residents", "code, residents"),
+        ('residents = "people.csv"', "code,residents\na,1\na,2\n", "residents", "people.csv: line 3: a stands on line 2 too", "Mend"),
+        ('residents = "people.csv"', "code,residents\na,many\n", "residents", "line 2: 'many' is no number of people", "Mend"),
+        ('residents = "people.csv"', "code,residents\na,-3\n", "residents", "line 2: '-3' is no number of people", "Mend"),
+        ('residents = "people.csv"', "code,residents\n,5\n", "residents", "line 2: no code", "Mend"),
+    ],
+)  # fmt: skip
+def test_what_rates_cannot_be_held_against_is_refused(
+    base: Path, case: tuple[str, str, str, str, str]
+) -> None:
+    rule, file, key, message, remedy = case
+    if file:
+        (base / "people.csv").write_text(file)
+    text = with_hotspots(rule)
+    (problem,) = problems(text, base)
+    assert problem.key == f"hotspots.{key}"
+    assert message in problem.message
+    assert remedy in problem.remedy
+    assert problem.line == line_of(text, rule)
+
+
 def test_a_stored_scheme_is_the_same_and_needs_no_file(base: Path) -> None:
     scheme = parse_scheme(GOOD, source="town.toml", base=base)
     stored = json.loads(json.dumps(scheme.document()))

@@ -1,0 +1,162 @@
+"""What `bench_hotspots` measures: each method, and the obvious way to the same end.
+
+    python -m tests.bench.hotspot_methods METHOD ours|peer CASES.parquet
+
+A process of its own measures one run and prints it as JSON, so that no other run's memory counts.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from gridsvc.hotspots.cases import parts_of_cases
+from gridsvc.hotspots.counts import count_areas, count_cells
+from gridsvc.hotspots.density import kernel_density
+from gridsvc.hotspots.tessellation import Tessellation
+from tools import hotspot_reports
+
+CELL_M = 250.0
+DENSITY_CELL_M, BANDWIDTH_M = 100.0, 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """What a method finds made: its making is not measured."""
+
+    units: gpd.GeoDataFrame
+    tessellation: Tessellation
+    cells: gpd.GeoDataFrame
+
+
+def make_city() -> City:
+    units, tessellation = hotspot_reports.units(), Tessellation("square", CELL_M)
+    outline = shapely.box(*hotspot_reports.BOUNDS)
+    return City(units, tessellation, tessellation.areas(outline, hotspot_reports.CRS))
+
+
+Run = Callable[[Path, City], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A method on a file of cases.
+
+    Attributes:
+        title: What it is called in the table.
+        ours: The method.
+        peer: What a user would write instead, that reads the same file to the same end.
+        peer_title: What that is.
+        peer_rows: The most cases that it is asked for.
+    """
+
+    title: str
+    ours: Run
+    peer: Run | None = None
+    peer_title: str = ""
+    peer_rows: int = 10**8
+
+
+def counts_per_area(path: Path, city: City) -> pd.DataFrame:
+    return count_areas(parts_of_cases(path), city.units)
+
+
+def joined_to_areas(path: Path, city: City) -> pd.DataFrame:
+    return _joined(path, city.units)
+
+
+def counts_per_cell(path: Path, city: City) -> pd.DataFrame:
+    return count_cells(parts_of_cases(path), city.tessellation, city.cells)
+
+
+def joined_to_cells(path: Path, city: City) -> pd.DataFrame:
+    return _joined(path, city.cells)
+
+
+def _joined(path: Path, areas: gpd.GeoDataFrame) -> pd.DataFrame:
+    cases = pd.read_parquet(path)
+    points = gpd.GeoDataFrame(
+        cases, geometry=gpd.points_from_xy(cases["x"], cases["y"]), crs=areas.crs
+    )
+    joined = points.sjoin(areas[["code", "geometry"]], predicate="intersects")
+    owned = joined.sort_values("code").loc[lambda it: ~it.index.duplicated()]
+    counts = owned.groupby("code").size().reindex(areas["code"], fill_value=0)
+    return counts.rename("cases").reset_index()
+
+
+def density(path: Path, _: City) -> np.ndarray:
+    surface = kernel_density(
+        parts_of_cases(path),
+        hotspot_reports.BOUNDS,
+        cell_m=DENSITY_CELL_M,
+        bandwidth_m=BANDWIDTH_M,
+    )
+    return surface.values  # noqa: PD011  no frame
+
+
+def density_of_scikit_learn(path: Path, _: City) -> np.ndarray:
+    from sklearn.neighbors import KernelDensity  # noqa: PLC0415  so that ours does not carry it
+
+    cases = pd.read_parquet(path, columns=["x", "y"])
+    west, south, east, north = hotspot_reports.BOUNDS
+    x = np.arange(west + DENSITY_CELL_M / 2, east, DENSITY_CELL_M)
+    y = np.arange(south + DENSITY_CELL_M / 2, north, DENSITY_CELL_M)
+    middles = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    kernel = KernelDensity(bandwidth=BANDWIDTH_M).fit(cases[["x", "y"]].to_numpy())
+    share = np.exp(kernel.score_samples(middles))
+    return share.reshape(len(y), len(x)) * len(cases) * 1e6
+
+
+METHODS = {
+    "counts": Method(
+        title="counts per area",
+        ours=counts_per_area,
+        peer=joined_to_areas,
+        peer_title="GeoPandas sjoin, groupby",
+    ),
+    "cells": Method(
+        title="counts per cell",
+        ours=counts_per_cell,
+        peer=joined_to_cells,
+        peer_title="GeoPandas sjoin, groupby",
+    ),
+    "density": Method(
+        title="density",
+        ours=density,
+        peer=density_of_scikit_learn,
+        peer_title="scikit-learn KernelDensity",
+        peer_rows=10_000,
+    ),
+}
+"""A new method is one more entry."""
+
+
+def peak_mb() -> float:
+    """The most memory this process has held.
+
+    Not by `resource.getrusage`: its figure outlives exec, so that it would be that of pytest.
+    """
+    status = Path("/proc/self/status").read_text()
+    kilobytes = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
+    return int(kilobytes) / 1024
+
+
+def main() -> None:
+    name, side, path = sys.argv[1:]
+    run = getattr(METHODS[name], side)
+    city = make_city()
+    start = time.perf_counter()
+    run(Path(path), city)
+    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_mb()}))
+
+
+if __name__ == "__main__":
+    main()
