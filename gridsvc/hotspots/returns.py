@@ -74,9 +74,10 @@ def return_rates(
             "confidence", f"{confidence} is not between 0 and 1", remedy="Give a share, as 0.95"
         )
     end = until or chains.until
-    frames = iter(()) if end is None else chains.frames()
-    closings = [_closings(frame, chains.rule.window_days, end) for frame in frames]
-    told = pd.concat(closings) if closings else _NO_CLOSINGS
+    told = _NO_CLOSINGS
+    if end is not None:
+        days = chains.rule.window_days
+        told = pd.concat([_closings(frame, days, end) for frame in chains.frames()])
     if isinstance(by, gpd.GeoDataFrame):
         names = by["code"].to_numpy()
         unit = owners(told["x"].to_numpy(), told["y"].to_numpy(), by).astype(np.int64)
@@ -146,13 +147,14 @@ def kaplan_meier(  # noqa: PLR0913  what was seen, and what is asked of it
 
     def product(values: Floats) -> Floats:
         with np.errstate(divide="ignore"):  # of the last one, all of which returned
-            logs: Floats = np.bincount(unit[event], weights=np.log(values), minlength=units)
-        return logs
+            logs = np.bincount(unit[event], weights=np.log(values), minlength=units)
+        return logs.astype(np.float64)
 
     y = followed[event].astype(float)
     lasting = np.exp(product((y - 1) / y))
     mean, square = product(y / (y + 1)), product(y / (y + 2))
-    still = np.bincount(unit[(days >= at_days) & ~event], minlength=units)
+    # As numbers with a fraction, so that dividing by 0 gives infinity.
+    still = np.bincount(unit[(days >= at_days) & ~event], minlength=units).astype(float)
     with np.errstate(divide="ignore"):  # nothing was followed to the end
         mean_low = mean + np.log(still / (still + 1))
         square_low = square + np.log(still / (still + 2))
