@@ -3,6 +3,10 @@
 Each area in each step of time is tested with its neighbours in this step and the one before it,
 against all areas in all steps. What the tests say over time is put into the classes of Esri's
 Emerging Hot Spot Analysis, by its published definitions; docs/hotspots.md lists where we differ.
+
+The trend is that of the sums over an area and its neighbours in each step alone. Sums that share a
+step with the one before, as those tested do, follow each other; then three times as many trends are
+found where there is none (docs/decisions/0012-exact-permutations.md).
 """
 
 from dataclasses import dataclass
@@ -97,8 +101,7 @@ def gi_star(cube: npt.NDArray[Any], graph: "Graph") -> tuple[Floats, Floats]:
     """
     values = np.asarray(cube, np.float64)
     areas = values.shape[1]
-    adjacent = graph.sparse.tocsr()
-    around = (adjacent + scipy.sparse.identity(areas, format="csr")).tocsr()
+    around = _around(graph)
     in_step = np.asarray(around.sum(axis=1)).ravel().astype(np.int64)
     drawn = np.broadcast_to(in_step, values.shape).copy()
     drawn[1:] += in_step
@@ -127,8 +130,8 @@ def emerging(cube: npt.NDArray[Any], graph: "Graph") -> pd.DataFrame:
     Returns:
         (n,) `pattern`: new, consecutive, intensifying, persistent, diminishing, sporadic,
         oscillating or historical, each with _hot or _cold, or none; `hot_steps`, `cold_steps`:
-        how many there were; `trend_z`, `trend_p`: Mann and Kendall's, of z over time; NaN for an
-        area without neighbours.
+        how many there were; `trend_z`, `trend_p`: Mann and Kendall's, of the cases in the area and
+        its neighbours over time; NaN for an area without neighbours.
 
     Raises:
         HotspotsRefused: there are fewer than 10 steps.
@@ -144,7 +147,7 @@ def emerging(cube: npt.NDArray[Any], graph: "Graph") -> pd.DataFrame:
     z, q = gi_star(cube, graph)
     hot, cold = (q < LEVEL) & (z > 0), (q < LEVEL) & (z < 0)
     tested = ~np.isnan(z[0])
-    trend = mann_kendall(np.where(tested, z, 0.0))
+    trend = mann_kendall((_around(graph) @ np.asarray(cube, np.float64).T).T)
     pattern = np.full(z.shape[1], NO_PATTERN, dtype=object)
     for name, this, other, rising in (("hot", hot, cold, 1), ("cold", cold, hot, -1)):
         for kind, areas in _classes(this, other, trend, rising).items():
@@ -186,6 +189,12 @@ def _classes(
         "sporadic": again & ~other.any(axis=0),
         "historical": ~last & always,
     }
+
+
+def _around(graph: Graph) -> scipy.sparse.csr_matrix:
+    """Give each area and its neighbours the weight 1."""
+    adjacent = graph.sparse.tocsr()
+    return (adjacent + scipy.sparse.identity(adjacent.shape[0], format="csr")).tocsr()
 
 
 def _sums(around: scipy.sparse.csr_matrix, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

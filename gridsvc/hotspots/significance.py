@@ -10,15 +10,24 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
 
 from gridsvc.crs import Floats
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
-# Work is steps x neighbours^3, steps squared; this many multiplications take some two seconds.
+MOST_EXACT = 200
+"""Sums of more values than this are not dealt out one by one: a law with the same first three
+moments takes their place."""
+
+# What one table may cost: multiplications (some three seconds) and numbers kept (240 MB).
 _BUDGET = 3e9
-_FEWEST_STEPS = 50
+_ROOM = 3e7
+# A call of numpy costs as much as so many multiplications.
+_CALL = 2000
+_MOST_STEPS = 1 << 20
+_FEWEST_STEPS = 32
+_FINER = 0.8  # each try has so many steps of the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +46,30 @@ class Scale:
 def scaled(values: Floats, *, most_drawn: int) -> Scale:
     """Put values on a scale of whole numbers, as fine as can be summed exactly in a moment.
 
-    Whole numbers whose range is small enough stay as they are. Others are rounded: what is then
-    tested, exactly, are the rounded values.
+    Whole numbers stay as they are where that costs little enough; what counts is how many there
+    are of each, so one area with thousands of cases does not make the others coarse. Others are
+    rounded: what is then tested, exactly, are the rounded values.
 
     Args:
         values: (n,) finite numbers.
         most_drawn: The most values that are summed.
     """
     above = values - values.min()
-    most_steps = max(float(np.sqrt(_BUDGET / most_drawn**3)), _FEWEST_STEPS)
     widest = float(above.max())
-    is_whole = bool(np.all(above == np.rint(above)))
-    step = 1.0 if is_whole and widest <= most_steps else widest / np.floor(most_steps)
+    most = min(most_drawn, MOST_EXACT)
     if widest == 0:
-        step = 1.0
-    return Scale(np.rint(above / step).astype(np.int64), step)
+        return Scale(np.zeros(len(values), np.int64), 1.0)
+    if widest <= _MOST_STEPS and np.all(above == np.rint(above)):
+        whole = above.astype(np.int64)
+        if _is_affordable(whole, most):
+            return Scale(whole, 1.0)
+    number = _MOST_STEPS
+    while True:
+        step = widest / number
+        steps = np.rint(above / step).astype(np.int64)
+        if number <= _FEWEST_STEPS or _is_affordable(steps, most):
+            return Scale(steps, step)
+        number = max(int(number * _FINER), _FEWEST_STEPS)
 
 
 def tails(steps: Ints, drawn: Ints, observed: Ints) -> tuple[Floats, Floats]:
@@ -59,7 +77,9 @@ def tails(steps: Ints, drawn: Ints, observed: Ints) -> tuple[Floats, Floats]:
 
     The number of ways to draw w of n values that sum to s is the coefficient of y^w z^s in the
     product of (1 + y z^v) over all values v; equal values are taken together, by binomials. Only
-    positive numbers are added, so every digit but the last few is right.
+    positive numbers are added, so every digit but the last few is right. Sums of more than
+    `MOST_EXACT` values follow Pearson's type III law instead, with their own mean, variance and
+    skewness; docs/decisions/0012-exact-permutations.md tells how near that is.
 
     Args:
         steps: (n,) whole numbers from 0, all the values.
@@ -70,14 +90,18 @@ def tails(steps: Ints, drawn: Ints, observed: Ints) -> tuple[Floats, Floats]:
         (m,) P(sum ≤ observed) and (m,) P(sum ≥ observed).
     """
     lower, upper = np.empty(len(drawn)), np.empty(len(drawn))
-    table = _ways(steps, int(drawn.max(initial=0)))
-    for count in np.unique(drawn):
+    is_exact = drawn <= MOST_EXACT
+    table = _ways(steps, int(drawn[is_exact].max(initial=0)))
+    for count in np.unique(drawn[is_exact]):
         rows = drawn == count
         chance = table[count] / table[count].sum()
         at_most = np.cumsum(chance)
         at_least = np.cumsum(chance[::-1])[::-1]
         lower[rows] = at_most[observed[rows]]
         upper[rows] = at_least[observed[rows]]
+    if not is_exact.all():
+        rest = ~is_exact
+        lower[rest], upper[rest] = _pearson_tails(steps, drawn[rest], observed[rest])
     return np.minimum(lower, 1.0), np.minimum(upper, 1.0)
 
 
@@ -111,24 +135,74 @@ def false_discovery(p: Floats) -> Floats:
     return q
 
 
+def _is_affordable(steps: Ints, most: int) -> bool:
+    """Tell whether `_ways` would keep to its time and room."""
+    values, times = _values(steps)
+    room = (most + 1) * (_largest_sum(values, times, most) + 1)
+    # Taking a value k times, for every number drawn: the calls, and what they multiply for each
+    # step that the value before it was worth.
+    taken = np.arange(1, most + 1)
+    calls = np.cumsum(most - taken + 1)
+    wide = np.cumsum((most - taken) * (most - taken + 1) // 2)
+    taken_most = np.minimum(times, most) - 1
+    before = np.concatenate([[0], values[:-1]])
+    work = (_CALL * calls[taken_most] + before * wide[taken_most].astype(np.float64)).sum()
+    return bool(work <= _BUDGET and room <= _ROOM)
+
+
+def _values(steps: Ints) -> tuple[Ints, Ints]:
+    """List the different values from the smallest, and how many there are of each."""
+    times = np.bincount(steps)
+    values = np.flatnonzero(times)
+    return values, times[values]
+
+
+def _largest_sum(values: Ints, times: Ints, most: int) -> int:
+    left = np.minimum(np.cumsum(times[::-1]), most)
+    return int((np.diff(left, prepend=0) * values[::-1]).sum())
+
+
 def _ways(steps: Ints, most: int) -> Floats:
     """Weigh every sum of up to `most` of the values, up to a factor for each number drawn."""
-    values, times = np.unique(steps, return_counts=True)
-    largest = np.sort(steps)[::-1][:most]
-    ways = np.zeros((most + 1, int(largest.sum()) + 1))
+    values, times = _values(steps)
+    ways = np.zeros((most + 1, _largest_sum(values, times, most) + 1))
     ways[0, 0] = 1.0
-    reach = 0  # no sum is larger yet
+    # A factor for each value drawn, so that every row has numbers that a float holds: with it
+    # C(n, w) is about 1 for the largest w, and at most e^(w / e) between.
+    factor = most / (np.e * len(steps))
+    before = 0  # the largest value so far
     for value, count in zip(values.tolist(), times.tolist(), strict=True):
         most_of_it = min(count, most)
         taken = np.arange(1, most_of_it + 1)
-        # Divided by n for each value drawn, so that nothing overflows.
-        weights = special.binom(count, taken) / float(len(steps)) ** taken
-        reach = min(reach + value * most_of_it, ways.shape[1] - 1)
+        weights = np.cumprod((count - taken + 1) / taken * factor)
         for drawn in range(most, 0, -1):
             for number in range(1, min(drawn, most_of_it) + 1):
                 shift = value * number
-                if shift <= reach:
-                    ways[drawn, shift : reach + 1] += (
-                        weights[number - 1] * ways[drawn - number, : reach + 1 - shift]
+                # The others are worth no more than this, and no sum is more than the largest.
+                reach = min((drawn - number) * before, ways.shape[1] - 1 - shift)
+                if reach >= 0:
+                    ways[drawn, shift : shift + reach + 1] += (
+                        weights[number - 1] * ways[drawn - number, : reach + 1]
                     )
+        before = value
     return ways
+
+
+def _pearson_tails(steps: Ints, drawn: Ints, observed: Ints) -> tuple[Floats, Floats]:
+    """Take the law of Pearson's type III with the first three moments of each sum.
+
+    Source: Mielke and Berry, Permutation Methods (2001), ch. 2; moments of sums drawn without
+    replacement after Cramér, Mathematical Methods of Statistics (1946), ch. 27.
+    """
+    number = len(steps)
+    left = number - drawn
+    variance = drawn * left / (number - 1) * steps.var()
+    skew = (
+        (number - 2.0 * drawn) / (number - 2) * np.sqrt((number - 1) / (drawn * left))
+    ) * stats.skew(steps)
+    apart = observed - drawn * steps.mean()
+    spread = np.sqrt(variance)
+    # Sums are whole numbers: half a step belongs to each side.
+    lower = stats.pearson3.cdf((apart + 0.5) / spread, skew)
+    upper = stats.pearson3.sf((apart - 0.5) / spread, skew)
+    return lower, upper
