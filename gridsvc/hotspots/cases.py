@@ -4,7 +4,9 @@ A part is small to send and reads itself where it is worked on, so memory is tha
 many there are. Results are taken in the order of the parts: sums come out the same on a cluster.
 """
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy.orm import Session
 
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
+from gridsvc.reports.case_columns import write_cases
 from gridsvc.reports.history import HistoryColumns
 from gridsvc.routing import admission
 from gridsvc.routing.bulk import require_columns
@@ -90,6 +94,23 @@ def parts_of_cases(path: Path) -> tuple[FilePart, ...]:
     """
     require_columns(open_table(path), *COLUMNS)
     return tuple(FilePart(path, number, first) for number, first in _row_groups(path))
+
+
+@contextmanager
+def parts_of_database(
+    session: Session, *, from_at: datetime | None = None, to_at: datetime | None = None
+) -> Iterator[tuple[FilePart, ...]]:
+    """Write the database's cases to a temporary file, which is there until the block ends.
+
+    Args:
+        session: Reads only.
+        from_at: Opened at or after then, aware; None is from the first.
+        to_at: Opened before then; None is to the last.
+    """
+    with tempfile.TemporaryDirectory(prefix="gridsvc-") as folder:
+        path = Path(folder) / "cases.parquet"
+        write_cases(session, path, from_at=from_at, to_at=to_at)
+        yield parts_of_cases(path)
 
 
 def parts_of_reports(

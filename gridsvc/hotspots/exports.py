@@ -2,12 +2,13 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
 import pyogrio
 
 from gridsvc.errors import TableError
@@ -29,7 +30,7 @@ _STYLE = """
 INSERT INTO layer_styles
     (f_table_catalog, f_table_schema, f_table_name, f_geometry_column,
      styleName, styleQML, styleSLD, useAsDefault, description, owner)
-VALUES ('', '', ?, 'geom', ?, ?, '', 1, ?, '')
+VALUES ('', '', ?, 'geom', ?, ?, '', ?, ?, '')
 """
 
 
@@ -40,14 +41,14 @@ class Layer:
     Attributes:
         name: Its table, or the end of its file's name.
         title: What it shows, in both languages.
-        rows: Features in the storage CRS; without geometry a plain table.
-        style: As QGIS writes it; None leaves the look to QGIS.
+        rows: Features in the storage CRS, or a plain table.
+        looks: Styles of QGIS by name; the first is the layer's own.
     """
 
     name: str
     title: str
-    rows: gpd.GeoDataFrame
-    style: str | None = None
+    rows: gpd.GeoDataFrame | pd.DataFrame
+    looks: Mapping[str, str]
 
 
 def write_layers(layers: Iterable[Layer], out: Path) -> tuple[Path, ...]:
@@ -95,7 +96,11 @@ def _write_geopackage(layers: Iterable[Layer], out: Path) -> Path:
             file.executescript(_STYLES)
             file.executemany(
                 _STYLE,
-                [(one.name, one.name, one.style, one.title) for one in written if one.style],
+                [
+                    (one.name, name, style, number == 0, one.title)
+                    for one in written
+                    for number, (name, style) in enumerate(one.looks.items())
+                ],
             )
         part.replace(out)
     finally:
@@ -116,20 +121,21 @@ def _write_file(layer: Layer, out: Path) -> Iterable[Path]:
     finally:
         part.unlink(missing_ok=True)
     yield path
-    if out.suffix == ".parquet" and layer.style:
+    if out.suffix == ".parquet" and layer.looks:
         style = path.with_suffix(".qml")
-        style.write_text(layer.style, encoding="utf-8")
+        style.write_text(next(iter(layer.looks.values())), encoding="utf-8")
         yield style
 
 
-def _flat(rows: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def _flat(rows: pd.DataFrame) -> pd.DataFrame:
     """Give a point in each feature in place of its geometry."""
     if not isinstance(rows, gpd.GeoDataFrame):
         return rows
     places = rows.geometry.representative_point().to_crs(4326)
-    return rows.drop(columns=rows.geometry.name).assign(
+    flat: pd.DataFrame = rows.drop(columns=rows.geometry.name).assign(
         lon=places.x.round(7), lat=places.y.round(7)
     )
+    return flat
 
 
 def _unfinished(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """Problem hours: when in the week a place has more cases than the city's own rhythm explains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -84,6 +84,18 @@ def peaks(places: Ints, city: Ints) -> list[tuple[Peak, ...]]:
     return [
         tuple(_spans(blocks[i], total[i] * share, np.asarray(q[i]))) for i in range(len(places))
     ]
+
+
+def span_text(peak: Mapping[str, Any]) -> str:
+    """Tell a span in figures that need no language: weekday from 1 (Monday), hours, how much.
+
+    Args:
+        peak: A `Peak` as a dict.
+    """
+    return "{}: {:02}-{:02} ({} / {:.0f})".format(
+        peak["weekday"] + 1,
+        *(peak[name] for name in ("from_hour", "to_hour", "cases", "expected")),
+    )
 
 
 def _spans(cases: Ints, expected: npt.NDArray[Any], q: npt.NDArray[Any]) -> Iterator[Peak]:

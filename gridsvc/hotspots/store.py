@@ -7,11 +7,9 @@ revision is published, and when cases came in or changed since.
 import hashlib
 import json
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -33,14 +31,13 @@ from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import LayerKind
 from gridsvc.grids.viewers import pinned
 from gridsvc.hotspots.analysis import Analysis, Ground, analyse, month_before
-from gridsvc.hotspots.cases import Window, parts_of_cases
+from gridsvc.hotspots.cases import Window, parts_of_database
 from gridsvc.hotspots.clusters import LEVELS
 from gridsvc.hotspots.counts import Base
 from gridsvc.hotspots.density import Surface, kernel_density
 from gridsvc.hotspots.models import HotspotArea, HotspotPlace, HotspotRun, HotspotSurface
 from gridsvc.hotspots.tessellation import Shape, Tessellation
 from gridsvc.reports.bulk_copy import copy_rows
-from gridsvc.reports.case_columns import write_cases
 
 CELL_M = 250.0
 """Side of a cell where none is given."""
@@ -268,11 +265,17 @@ def _ground(session: Session, asked: Question, now: Moment) -> Ground:
         HotspotsRefused: the cells would be too many.
     """
     scheme = current_scheme(session)
+    rules = scheme.hotspots
+    shops = None
+    if asked.per == "shop" and rules.shops:
+        shops = areas_frame(session, rules.shops, now=now)
     kind = next((one.kind for one in scheme.layers if one.code == asked.layer), None)
     return Ground(
         areas=_areas(session, asked.layer, asked.cell_m, now),
         within_m=OVERLAY_GAP_M if kind == LayerKind.OVERLAY else 0.0,
         per=asked.per,
+        shops=shops,
+        residents=rules.residents,
     )
 
 
@@ -297,13 +300,11 @@ def _areas(session: Session, layer: str, cell_m: float | None, now: Moment) -> g
 
 def _find(session: Session, asked: Question, ground: Ground) -> tuple[Analysis, Surface]:
     zone = current_scheme(session).zone
-    with tempfile.TemporaryDirectory(prefix="gridsvc-") as folder:
-        path = Path(folder) / "cases.parquet"
-        write_cases(session, path, from_at=month_before(asked.from_at, zone), to_at=asked.to_at)
-        parts = parts_of_cases(path)
+    bounds = _bounds(ground.areas)
+    cell_m = _surface_cell_m(bounds)
+    before = month_before(asked.from_at, zone)
+    with parts_of_database(session, from_at=before, to_at=asked.to_at) as parts:
         found = analyse(parts, ground, asked.window, zone=zone)
-        bounds = _bounds(ground.areas)
-        cell_m = _surface_cell_m(bounds)
         surface = kernel_density(
             parts,
             bounds,
