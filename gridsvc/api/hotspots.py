@@ -82,6 +82,11 @@ class HotspotProperties(_Told):
     code: str
     name: str | None
     cases: int
+    rate: float | None
+    """Cases per km², or as `per` asks; null where there is no base to divide by."""
+    rate_low: float | None
+    """Of 95 %, as a Poisson count has."""
+    rate_high: float | None
     value: float | None
     """What was tested: cases, or a rate."""
     neighbours: int

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from sqlalchemy.orm import Session
@@ -15,6 +15,7 @@ from gridsvc.cli.database import open_session
 from gridsvc.grids.scheme_store import current_scheme
 
 if TYPE_CHECKING:
+    from gridsvc.hotspots.counts import Base
     from gridsvc.hotspots.store import Hotspots
 
 app = typer.Typer(help="Where cases gather, and what is behind it.", no_args_is_help=True)
@@ -170,7 +171,7 @@ def _find(  # noqa: PLR0913, PLR0917 -- the options of the commands
         session,
         layer=layer,
         cell_m=cell_m,
-        per=per and per.value,
+        per=cast("Base | None", per and per.value),
         from_at=instant(from_, zone),
         to_at=instant(to, zone),
         category=category,
@@ -189,8 +190,7 @@ def _told(
         "method": found.method,
         "parameters": found.parameters,
         "hotspots": [
-            row
-            | {"previous_rank": _known(row["previous_rank"]), "responsible": holder}
+            row | {"previous_rank": _known(row["previous_rank"]), "responsible": holder}
             for row, holder in zip(rows, holders, strict=True)
         ],
     }

@@ -47,8 +47,8 @@ class Analysis:
     """What was found.
 
     Attributes:
-        areas: The areas, in their order, with `cases`; `rate`, `low`, `high` (per km², or as
-            asked); `value` (as tested), `neighbours`, `z`, `p`, `q`, `kind`; `pattern`, `trend_z`,
+        areas: The areas, in their order, with `cases`; `rate`, `rate_low`, `rate_high` (per km²,
+            or as asked); `value` (as tested), `neighbours`, `z`, `p`, `q`, `kind`; `pattern`, `trend_z`,
             `trend_p` (missing where the window has fewer than ten whole months).
         places: Hotspots by rank, as `clusters.places` gives them, with `previous_rank` (missing
             where it was none a month before), `hours` (168 counts) and `peaks`.
@@ -120,7 +120,9 @@ def _tested(
     )
     value = told["rate"] if ground.per else told["cases"]
     tested = clusters.getis_ord(value.to_numpy(np.float64), graph)
-    columns = told[["cases", "rate", "low", "high"]]
+    columns = told[["cases", "rate", "low", "high"]].rename(
+        columns={"low": "rate_low", "high": "rate_high"}
+    )
     return gpd.GeoDataFrame(pd.concat([ground.areas, columns, tested], axis=1)), tested
 
 

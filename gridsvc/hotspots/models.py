@@ -77,6 +77,13 @@ class HotspotArea(Base):
     )
     code: Mapped[str] = mapped_column(Text, primary_key=True)
     cases: Mapped[int]
+    rate: Mapped[float | None] = mapped_column(
+        Double, comment="cases by the run's `per`, by km² where it has none; null without a base"
+    )
+    rate_low: Mapped[float | None] = mapped_column(
+        Double, comment="of 95 %, as a Poisson count has"
+    )
+    rate_high: Mapped[float | None] = mapped_column(Double)
     value: Mapped[float | None] = mapped_column(Double, comment="as tested; null: no such figure")
     neighbours: Mapped[int]
     z: Mapped[float | None] = mapped_column(Double, comment="Gi*; null where it was not tested")

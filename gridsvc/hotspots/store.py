@@ -106,8 +106,8 @@ class Hotspots:
         seed: None: the method draws no random numbers.
         cases: In the window, on the ground asked for.
         made_at: When.
-        areas: `code`, `name`, `geometry` (storage CRS), `cases`, `value`, `neighbours`, `z`, `p`,
-            `q`, `kind`, `pattern`, `trend_z`, `trend_p`.
+        areas: `code`, `name`, `geometry` (storage CRS), `cases`, `rate`, `rate_low`, `rate_high`,
+            `value`, `neighbours`, `z`, `p`, `q`, `kind`, `pattern`, `trend_z`, `trend_p`.
         places: `rank`, `previous_rank`, `codes`, `lon`, `lat`, `cases`, `expected`, `z`, `q`,
             `hours`, `peaks` (dicts of `profiles.Peak`), `geometry` (storage CRS).
         surface: The density of the cases.
@@ -433,7 +433,7 @@ def _merged(session: Session, run_id: int, ground: gpd.GeoDataFrame) -> gpd.GeoD
         select(*(getattr(HotspotArea, name) for name in names)).where(HotspotArea.run_id == run_id)
     ).all()
     kept = pd.DataFrame(rows, columns=names)
-    for name in ("value", "z", "p", "q", "trend_z", "trend_p"):
+    for name in ("rate", "rate_low", "rate_high", "value", "z", "p", "q", "trend_z", "trend_p"):
         kept[name] = kept[name].astype(float)
     merged: gpd.GeoDataFrame = ground[["code", "name", "geometry"]].merge(
         kept, on="code", how="inner", validate="one_to_one"

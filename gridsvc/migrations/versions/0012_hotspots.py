@@ -98,6 +98,16 @@ def upgrade() -> None:
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("cases", sa.Integer(), nullable=False),
+        sa.Column(
+            "rate",
+            sa.Double(),
+            nullable=True,
+            comment="cases by the run's `per`, by km² where it has none; null without a base",
+        ),
+        sa.Column(
+            "rate_low", sa.Double(), nullable=True, comment="of 95 %, as a Poisson count has"
+        ),
+        sa.Column("rate_high", sa.Double(), nullable=True),
         sa.Column("value", sa.Double(), nullable=True, comment="as tested; null: no such figure"),
         sa.Column("neighbours", sa.Integer(), nullable=False),
         sa.Column("z", sa.Double(), nullable=True, comment="Gi*; null where it was not tested"),
