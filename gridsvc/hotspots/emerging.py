@@ -191,7 +191,7 @@ def _classes(
     }
 
 
-def _around(graph: Graph) -> scipy.sparse.csr_matrix:
+def _around(graph: "Graph") -> scipy.sparse.csr_matrix:
     """Give each area and its neighbours the weight 1."""
     adjacent = graph.sparse.tocsr()
     return (adjacent + scipy.sparse.identity(adjacent.shape[0], format="csr")).tocsr()
