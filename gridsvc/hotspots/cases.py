@@ -24,6 +24,7 @@ from gridsvc.reports.case_columns import write_cases
 from gridsvc.reports.history import HistoryColumns
 from gridsvc.routing import admission
 from gridsvc.routing.bulk import require_columns
+from gridsvc.routing.router import Door
 from gridsvc.routing.tables import open_table
 
 COLUMNS = ("id", "x", "y", "opened_at", "closed_at", "category", "responsible")
@@ -118,7 +119,7 @@ def parts_of_reports(
 ) -> tuple[FilePart, ...]:
     """Split a Parquet file of reports by its row groups; each report is taken for a case.
 
-    Rows on a default point, outside the city or without a usable place or time are not read.
+    Rows on a default point, outside the extent or without a usable place or time are not read.
 
     Args:
         path: Parquet or GeoParquet.
@@ -127,6 +128,8 @@ def parts_of_reports(
 
     Raises:
         TableError: the file cannot be read, is no Parquet file or lacks a column.
+        UnknownCrs: `columns.crs` is neither a column nor the name of a CRS.
+        CrsNotAccepted: the scheme does not take it.
     """
     table = open_table(path)
     require_columns(
@@ -138,6 +141,8 @@ def parts_of_reports(
         columns.closed,
         columns.category,
     )
+    if columns.crs not in table.schema.names:
+        Door(scheme).crs(columns.crs)  # a wrong name is told before any work
     return tuple(
         FilePart(path, number, first, columns, scheme) for number, first in _row_groups(path)
     )
@@ -235,7 +240,13 @@ def _admitted(
         time_format=columns.time_format,
     )
     told = admission.admit(batch, asked, scheme=scheme, now_us=_NEVER_US)
-    usable = (told.reasons == None) & (told.at_us != _NEVER_US)  # noqa: E711  elementwise
+    west, south, east, north = scheme.extent.bounds
+    usable = (
+        (told.reasons == None)  # noqa: E711  elementwise
+        & (told.at_us != _NEVER_US)
+        # Where an answer is sought, far away is a reason of its own; here it is no place.
+        & ((west <= told.lon) & (told.lon <= east) & (south <= told.lat) & (told.lat <= north))
+    )
     closed_us = np.full(batch.num_rows, _NEVER_US, np.int64)
     if columns.closed:
         unread: admission.Reasons = np.full(batch.num_rows, None, dtype=object)
@@ -245,7 +256,8 @@ def _admitted(
         closed_us[unread != None] = _NEVER_US  # noqa: E711  elementwise
     cases = pd.DataFrame(
         {
-            "id": batch.column(columns.id).to_pandas(),
+            # Without its index, which counts from 0 in every part.
+            "id": batch.column(columns.id).to_pandas().array,
             "x": told.x,
             "y": told.y,
             "opened_at": _instants(told.at_us),
