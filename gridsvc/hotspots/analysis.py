@@ -48,8 +48,8 @@ class Analysis:
 
     Attributes:
         areas: The areas, in their order, with `cases`; `rate`, `rate_low`, `rate_high` (per km²,
-            or as asked); `value` (as tested), `neighbours`, `z`, `p`, `q`, `kind`; `pattern`, `trend_z`,
-            `trend_p` (missing where the window has fewer than ten whole months).
+            or as asked); `value` (as tested), `neighbours`, `z`, `p`, `q`, `kind`; `pattern`,
+            `trend_z`, `trend_p` (missing where the window has fewer than ten whole months).
         places: Hotspots by rank, as `clusters.places` gives them, with `previous_rank` (missing
             where it was none a month before), `hours` (168 counts) and `peaks`.
     """

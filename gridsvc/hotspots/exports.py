@@ -29,8 +29,8 @@ VALUES ('layer_styles', 'attributes', 'layer_styles');
 _STYLE = """
 INSERT INTO layer_styles
     (f_table_catalog, f_table_schema, f_table_name, f_geometry_column,
-     styleName, styleQML, styleSLD, useAsDefault, description, owner)
-VALUES ('', '', ?, 'geom', ?, ?, '', ?, ?, '')
+     styleName, styleQML, styleSLD, useAsDefault, description, owner, update_time)
+VALUES ('', '', ?, 'geom', ?, ?, '', ?, ?, '', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 """
 
 
@@ -88,6 +88,8 @@ def _write_geopackage(layers: Iterable[Layer], out: Path) -> Path:
                 part,
                 layer=layer.name,
                 driver="GPKG",
+                # What QGIS 3.22 knows; a newer one would only make it warn.
+                dataset_options={"VERSION": "1.2"},
                 layer_options={"DESCRIPTION": layer.title, "IDENTIFIER": layer.title},
                 append=bool(written),
             )

@@ -27,6 +27,9 @@ _MORE = ("#ffffb2", "#fecc5c", "#fd8d3c", "#f03b20", "#bd0026")
 # Below this share of the peak the surface would only colour the whole city.
 _SEEN_FROM = 0.02
 
+LEAST_SCORE = 40.0
+"""Two fresh returns: what came back once may do so by chance."""
+
 
 def area_layer(found: Hotspots, *, name: str = "areas") -> Layer:
     """Make the layer of the areas that were tested: their classes, trends and counts."""
@@ -73,7 +76,10 @@ def surface_layer(surface: Surface, crs: Any) -> Layer:  # noqa: ANN401  as GeoP
     )
     ramp = styles.ramp(rows["per_km2"], _MORE, unit="件/km² cases per km²")
     return Layer(
-        "density", "案件密度 Density of cases", rows, {"density": styles.spans("per_km2", ramp)}
+        "density",
+        "案件密度 Density of cases",
+        rows,
+        {"density": styles.spans("per_km2", ramp, has_outline=False)},
     )
 
 
@@ -84,7 +90,8 @@ def chronic_layer(session: Session, found: Hotspots, rule: Rule) -> Layer:
     with parts_of_database(session, from_at=asked.from_at, to_at=asked.to_at) as parts:
         came = chains(parts, rule, window=asked.window)
         scored = score(came, zone=zone)
-        suggested = rounds(came, scored, zone=zone).drop(columns="place")
+    scored = scored[scored["score"] >= LEAST_SCORE]
+    suggested = rounds(came, scored, zone=zone).drop(columns="place")
     rows = gpd.GeoDataFrame(
         pd.concat([scored.rename(columns={"group": "category"}), suggested], axis=1),
         geometry=gpd.points_from_xy(scored["x"], scored["y"]),

@@ -49,13 +49,16 @@ def classes(attribute: str, looks: Mapping[str, Look], *, opacity: float = 0.8) 
     return _text(root)
 
 
-def spans(attribute: str, steps: Sequence[Span], *, opacity: float = 0.8) -> str:
+def spans(
+    attribute: str, steps: Sequence[Span], *, opacity: float = 0.8, has_outline: bool = True
+) -> str:
     """Colour polygons by a number.
 
     Args:
         attribute: Column of the layer.
         steps: From the lowest to the highest.
         opacity: Of the fill, 0 to 1.
+        has_outline: Whether each polygon shows where it ends; a surface does not.
     """
     root, renderer = _renderer("graduatedSymbol", attribute, graduatedMethod="GraduatedColor")
     ranges = ET.SubElement(renderer, "ranges")
@@ -70,7 +73,7 @@ def spans(attribute: str, steps: Sequence[Span], *, opacity: float = 0.8) -> str
             label=step.label,
             render="true",
         )
-        _fill(symbols, number, step.colour, opacity)
+        _fill(symbols, number, step.colour, opacity, has_outline=has_outline)
     return _text(root)
 
 
@@ -149,7 +152,9 @@ def _renderer(
     return root, renderer
 
 
-def _fill(symbols: ET.Element, number: int, colour: str, opacity: float) -> None:
+def _fill(
+    symbols: ET.Element, number: int, colour: str, opacity: float, *, has_outline: bool = True
+) -> None:
     symbol = ET.SubElement(
         symbols, "symbol", type="fill", name=str(number), alpha=str(opacity), clip_to_extent="1"
     )
@@ -158,6 +163,7 @@ def _fill(symbols: ET.Element, number: int, colour: str, opacity: float) -> None
         "SimpleFill",
         color=_rgba(colour),
         style="solid",
+        outline_style="solid" if has_outline else "no",
         outline_color=_rgba(OUTLINE),
         outline_width="0.1",
         outline_width_unit="MM",

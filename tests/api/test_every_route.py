@@ -115,6 +115,7 @@ def test_the_contract_is_served(app: FastAPI) -> None:
         ("GET", "/v1/components"),
         ("GET", "/v1/indicators"),
         ("GET", "/v1/indicators/escalation"),
+        ("GET", "/v1/hotspots"),
         ("GET", "/indicators"),
         ("POST", f"/v1/reports/{REPORT_ID}/events"),
         ("POST", f"/v1/reports/{REPORT_ID}/part"),
