@@ -123,7 +123,8 @@ def import_(  # noqa: PLR0913 -- the options of the command
         )
         session.commit()
     if json:
-        emit(asdict(report))
+        # asdict() makes a Counter anew from its pairs, and so counts the pairs.
+        emit(asdict(report) | {"stored": {str(mark): n for mark, n in report.stored.items()}})
         return
     counts = table("rows", *(mark.value.replace("_", " ") for mark in Mark), "repeated")
     numbers = (report.rows, *(report.stored[mark.value] for mark in Mark), report.repeated)

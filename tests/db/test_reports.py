@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import orjson
 import pandas as pd
 import pytest
 from alembic import command
@@ -341,6 +342,43 @@ def test_rows_that_cannot_be_answered_are_kept_and_marked(own: Engine, tmp_path:
     assert stored.loc[stored["mark"] != "routed", "reason"].notna().all()
 
 
+AMERICAN = "%m/%d/%Y %I:%M:%S %p"
+
+
+def test_times_may_be_written_in_another_format(own: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "past.csv"
+    lines = [
+        "id,x,y,at,ended",
+        *(
+            f"{name},{YARD['lon']},{YARD['lat']},{at},{ended}"
+            for name, at, ended in [
+                ("noon", "03/01/2026 12:00:00 PM", "03/02/2026 12:30:00 AM"),
+                ("open", "03/01/2026 01:02:03 PM", ""),
+                ("iso end", "03/01/2026 01:02:03 PM", "2026-03-02 01:00"),
+                ("iso", "2026-03-01 12:00", ""),
+                ("day first", "13/01/2026 12:00:00 PM", ""),
+            ]
+        ),
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    told = take(
+        own,
+        file,
+        HistoryColumns(
+            id="id", lon="x", lat="y", opened="at", closed="ended", time_format=AMERICAN
+        ),
+    )
+    assert told.stored == {"routed": 3, "bad_time": 2}
+    assert told.bad_closed == 1
+    stored = rows(own)
+    zone = ZoneInfo("Asia/Shanghai")
+    assert stored.loc["noon", "received_at"] == datetime(2026, 3, 1, 12, tzinfo=zone)
+    assert stored.loc["noon", "closed_at"] == datetime(2026, 3, 2, 0, 30, tzinfo=zone)
+    assert stored.loc["open", "received_at"] == datetime(2026, 3, 1, 13, 2, 3, tzinfo=zone)
+    assert stored.loc[["open", "iso end"], "closed_at"].isna().all()
+    assert stored.loc["iso", "reason"] == f"bad time: not a time written as {AMERICAN}"
+
+
 def test_a_refused_file_leaves_nothing_behind(own: Engine, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="row 2 has no id"):
         take(own, csv(tmp_path / "nameless.csv", yard("a"), yard(" ")))
@@ -470,5 +508,11 @@ def test_the_commands_import_and_reroute(
     assert "Reports asked again: 2; new answers: 1" in told.stdout
     told = CliRunner().invoke(app, [*command_line, "--json"])
     assert '"repeated": 2' in told.stdout
+    american = csv(tmp_path / "american.csv", yard("c", at="03/01/2026 08:00:00 PM"))
+    told = CliRunner().invoke(
+        app, ["reports", "import", str(american), *columns, "--time-format", AMERICAN, "--json"]
+    )
+    assert told.exit_code == 0, told.output
+    assert orjson.loads(told.stdout)["stored"] == {"routed": 1}
     missing = CliRunner().invoke(app, ["reports", "import", str(file), *options[:-1], "kind"])
     assert missing.exit_code == 1
