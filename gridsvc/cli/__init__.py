@@ -21,6 +21,7 @@ from gridsvc.cli import (
     planners,
     qgis,
     records,
+    recurrence,
     reports,
     schemes,
     serve,
@@ -41,7 +42,18 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 for module in (
-    *(cluster, change_sets, tidying, impact, locate, locate_file, indicators, records, serve),
+    *(
+        cluster,
+        change_sets,
+        tidying,
+        impact,
+        locate,
+        locate_file,
+        indicators,
+        records,
+        recurrence,
+        serve,
+    ),
 ):
     module.register(app)
 for name, group in (

@@ -17,10 +17,12 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from scipy.spatial import cKDTree
 
 from gridsvc.hotspots.cases import parts_of_cases
 from gridsvc.hotspots.counts import count_areas, count_cells
 from gridsvc.hotspots.density import kernel_density
+from gridsvc.hotspots.recurrence import Rule, chains
 from gridsvc.hotspots.tessellation import Tessellation
 from tools import hotspot_reports
 
@@ -115,7 +117,52 @@ def density_of_scikit_learn(path: Path, _: City) -> np.ndarray:
     return share.reshape(len(y), len(x)) * len(cases) * 1e6
 
 
+RULE = Rule(within_m=30, window_days=30, duplicate_days=None)
+
+
+def recurrence(path: Path, _: City) -> pd.DataFrame:
+    """Links and places, and of the links of each case only the sum, so that memory stays flat."""
+    found = chains(parts_of_cases(path), RULE)
+    found.places()
+    columns = ["previous", "duplicate_of"]
+    links = [frame[columns].groupby(columns, as_index=False).size() for frame in found.frames()]
+    return pd.concat(links).sort_values(columns, ignore_index=True)
+
+
+def recurrence_by_pairs(path: Path, _: City) -> pd.DataFrame:
+    """All pairs within reach of each category from SciPy's tree, filtered with pandas."""
+    cases = pd.read_parquet(path, columns=["x", "y", "opened_at", "closed_at", "category"])
+    links = []
+    for _name, kind in cases.groupby("category", observed=True):
+        tree = cKDTree(kind[["x", "y"]].to_numpy())
+        pairs = tree.query_pairs(RULE.within_m + 0.0005, output_type="ndarray")
+        pairs.sort(axis=1)  # cases are in the order of opening
+        earlier, later = kind.iloc[pairs[:, 0]], kind.iloc[pairs[:, 1]]
+        link = pd.DataFrame(
+            {
+                "row": later.index,
+                "earlier": earlier.index,
+                "closed_at": earlier["closed_at"].to_numpy(),
+                "opened_at": later["opened_at"].to_numpy(),
+            }
+        )
+        link["is_open"] = ~(link["closed_at"] <= link["opened_at"])
+        link = link.sort_values(["is_open", "closed_at", "earlier"], na_position="last")
+        last = link.drop_duplicates("row", keep="last")
+        days = (last["opened_at"] - last["closed_at"]) / pd.Timedelta(days=1)
+        last = last[last["is_open"] | (days <= RULE.window_days)]
+        links.append(last[["row", "earlier", "is_open"]])
+    return pd.concat(links)
+
+
 METHODS = {
+    "recurrence": Method(
+        title="recurrence",
+        ours=recurrence,
+        peer=recurrence_by_pairs,
+        peer_title="SciPy query_pairs by category, pandas",
+        peer_rows=1_000_000,
+    ),
     "counts": Method(
         title="counts per area",
         ours=counts_per_area,

@@ -158,6 +158,7 @@ def test_contract_names_are_there() -> None:
         *(
             "indicators",
             "records",
+            "recurrence",
             "components import",
             "zones draft",
             "zones letters",
