@@ -52,11 +52,11 @@ def test_a_hotspot_is_found_again_in_the_ranking_of_a_month_before() -> None:
         at(north_east, month=12),
     )
     # Until December the south-west was the first; in the window of then there was no north-east.
-    assert found.places["cases"].tolist() == [72, 63]
+    assert [codes[0] for codes in found.places["codes"]] == ["104", "039"]
     assert found.places["rank"].tolist() == [1, 2]
     assert found.places["previous_rank"].isna().tolist() == [True, False]
     assert found.places["previous_rank"][1] == 1
-    assert found.places["hours"][0].sum() == 72
+    assert found.places["hours"][0].sum() == found.places["cases"][0] > 40
     assert found.cases == 2 * 144 + 99
 
 
