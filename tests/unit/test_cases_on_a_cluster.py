@@ -65,6 +65,12 @@ def test_an_error_of_a_worker_reaches_the_caller(
         list(each(_first_row, [parts[0], gone, parts[1]], client=client))
 
 
+def test_what_a_function_holds_is_sent_once(client: Client, parts: tuple[FilePart, ...]) -> None:
+    holder = Holder()
+    assert len(list(each(holder, parts, client=client))) == 7
+    assert holder.packed == 1
+
+
 def test_counts_of_areas_are_equal(client: Client, parts: tuple[FilePart, ...]) -> None:
     step_m = SIDE_M / 20
     areas = areas_frame(
@@ -101,6 +107,19 @@ def test_density_is_equal_to_the_last_digit(
     there = kernel_density(parts, client=client, **asked)
     assert np.array_equal(here.values, there.values)
     assert np.max(here.values) > 0
+
+
+class Holder:
+    """A function that counts how often it is packed to be sent."""
+
+    packed = 0
+
+    def __call__(self, part: FilePart) -> int:
+        return part.row_group
+
+    def __getstate__(self) -> dict[str, int]:
+        self.packed += 1
+        return {}
 
 
 def _first_row(part: FilePart) -> int:

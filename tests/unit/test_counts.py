@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -75,7 +75,7 @@ def test_threads_may_ask_the_same_areas() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.uniform(-12, 12, (2, 20_000))
     with ThreadPoolExecutor(4) as pool:
-        for _ in range(10):
+        for _ in range(5):
             areas = areas_frame({"a": shapely.from_wkb(star.wkb)})
             told = list(pool.map(owners, *zip(*[(x, y, areas)] * 4, strict=True)))
             assert all((rows == told[0]).all() for rows in told)
@@ -138,6 +138,7 @@ some_cases = st.lists(
 
 
 @given(some_cases, st.integers(1, 3))
+@settings(max_examples=25)  # each counts six times
 def test_splits_add_up_and_agree_with_counting_by_hand(
     rows: list[tuple[float, float, datetime, str | None]], parts: int
 ) -> None:
