@@ -34,6 +34,7 @@ def _marked(*places: tuple[slice, slice]) -> Cells:
 
 
 HOT = _marked(BLOCK, STREET, SQUARE)
+BLOCK_CELLS, STREET_CELLS, SQUARE_CELLS = _marked(BLOCK), _marked(STREET), _marked(SQUARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def city(seed: int, noise: Noise, mean: float, hot_times: float = 1.0) -> Counts
     return noise(np.random.default_rng(seed), np.where(HOT, hot_times * mean, mean))
 
 
-GROWING = _marked(BLOCK)
+GROWING = BLOCK_CELLS
 NEW = _marked((slice(24, 27), slice(12, 20)))
 GONE = _marked((slice(34, 38), slice(34, 38)))
 
