@@ -148,13 +148,9 @@ def emerging(cube: npt.NDArray[Any], graph: "Graph") -> pd.DataFrame:
     hot, cold = (q < LEVEL) & (z > 0), (q < LEVEL) & (z < 0)
     tested = ~np.isnan(z[0])
     trend = mann_kendall((_around(graph) @ np.asarray(cube, np.float64).T).T)
-    pattern = np.full(z.shape[1], NO_PATTERN, dtype=object)
-    for name, this, other, rising in (("hot", hot, cold, 1), ("cold", cold, hot, -1)):
-        for kind, areas in _classes(this, other, trend, rising).items():
-            pattern[areas] = f"{kind}_{name}"
     return pd.DataFrame(
         {
-            "pattern": pattern,
+            "pattern": patterns(hot, cold, trend),
             "hot_steps": hot.sum(axis=0),
             "cold_steps": cold.sum(axis=0),
             "trend_z": np.where(tested, trend.z, np.nan),
@@ -163,10 +159,38 @@ def emerging(cube: npt.NDArray[Any], graph: "Graph") -> pd.DataFrame:
     )
 
 
+def patterns(
+    hot: npt.NDArray[np.bool_], cold: npt.NDArray[np.bool_], trend: Trend
+) -> npt.NDArray[np.object_]:
+    """Name the class of each area.
+
+    Two may fit an area that was hot nearly always and is cold in the last step: a historical hot
+    spot, and a new cold one. What holds now is told.
+
+    Args:
+        hot: (steps, n).
+        cold: (steps, n), nowhere where it is hot.
+        trend: Of n series.
+
+    Returns:
+        (n,) as in `emerging`.
+    """
+    pattern = np.full(hot.shape[1], NO_PATTERN, dtype=object)
+    found = [
+        (f"{kind}_{name}", areas)
+        for name, this, other, rising in (("hot", hot, cold, 1), ("cold", cold, hot, -1))
+        for kind, areas in _classes(this, other, trend, rising).items()
+    ]
+    # Those of the past first, so that those of the last step overwrite them.
+    for name, areas in sorted(found, key=lambda one: not one[0].startswith("historical")):
+        pattern[areas] = name
+    return pattern
+
+
 def _classes(
     this: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], trend: Trend, rising: int
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Find the areas of each class; no area is in two."""
+    """Find the areas of each class, hot or cold; no area is in two of them."""
     steps = len(this)
     number = this.sum(axis=0)
     last = this[-1]
