@@ -5,6 +5,7 @@ the places within reach are found once, and each case asks each of them one ques
 binary search in the sorted times of that place's cases.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -53,10 +54,10 @@ class Links:
     Attributes:
         duplicate_of: Of the cases within reach that were opened before it and were still open, not
             for too long, the one of which that holds longest, of equals the first opened.
-        previous: Of the cases within reach that had closed, the one that closed last, of equals
-            the last opened. Also told for duplicates.
+        previous: For a case that is no duplicate: of the cases within reach that had closed within
+            the window before it, the one that closed last, of equals the last opened.
         next: For a case that closed and is no duplicate: the first within reach, itself no
-            duplicate, that was opened then or later.
+            duplicate, that was opened in the window after that.
     """
 
     duplicate_of: Ints
@@ -64,7 +65,23 @@ class Links:
     next: Ints
 
 
-def find(rows: Rows, within_m: float, lasts_us: int | None) -> Links:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What a case may come after.
+
+    Attributes:
+        within_m: Metres, itself included.
+        window_us: How long after a closing, the end included.
+        lasts_us: For how long after its opening an open case has duplicates, the end included;
+            None is for as long as it is open.
+    """
+
+    within_m: float
+    window_us: int
+    lasts_us: int | None
+
+
+def find(rows: Rows, reach: Reach, *, at_once: int) -> Links:
     """Find what each case came after, and what came after it.
 
     Equal openings are in the order of row numbers. A case that closes in the instant in which
@@ -72,55 +89,108 @@ def find(rows: Rows, within_m: float, lasts_us: int | None) -> Links:
 
     Args:
         rows: Cases of any groups; only those of one group have to do with each other.
-        within_m: Metres, itself included.
-        lasts_us: For how long after its opening an open case has duplicates, the end included;
-            None is for as long as it is open.
+        reach: What counts.
+        at_once: How many cases to compare at once, about. Fewer are quicker, since only those that
+            have to do with one stretch of time are asked, until stretches get shorter than the
+            window.
     """
-    n = len(rows)
-    places = _Places(rows, within_m)
-    opened, closed, row = rows["opened_us"], rows["closed_us"], rows["row"]
-    # One order of all openings and closings. Closings of one instant are in the order of their
-    # openings, so what precedes an opening is just what closed before, be it in that instant;
-    # a case's own closing comes after its opening.
+    opened, closed = rows["opened_us"], rows["closed_us"]
+    # A closed case matters for the window, an open one for as long as it has duplicates.
+    stands = _stands(rows, reach)
+    has_closed = closed < NEVER_US
+    matters_until = np.where(has_closed, np.where(has_closed, closed, 0) + reach.window_us, stands)
+    duplicate_of, previous, following = (np.full(len(rows), NONE) for _ in range(3))
+    for begins, ends in _stretches(opened, reach.window_us, at_once):
+        some = np.flatnonzero((opened < ends) & (matters_until >= begins))
+        asks = np.flatnonzero(opened[some] >= begins)
+        original, last = _look_back(rows[some], stands[some], reach.within_m, asks)
+        numbers = np.append(some, NONE)
+        duplicate_of[some[asks]], previous[some[asks]] = numbers[original], numbers[last]
+    is_first = duplicate_of == NONE
+    late = opened - closed[previous] > reach.window_us
+    previous[~is_first | late] = NONE
+    is_done = is_first & has_closed
+    for begins, ends in _stretches(closed[is_done], reach.window_us, at_once):
+        asking = is_done & (closed >= begins) & (closed < ends)
+        comes = is_first & (opened >= begins) & (opened - reach.window_us < ends)
+        some = np.flatnonzero(asking | comes)
+        asks = np.flatnonzero(asking[some])
+        numbers = np.append(some, NONE)
+        following[some[asks]] = numbers[_look_ahead(rows[some], reach.within_m, asks)]
+    late = opened[following] - closed > reach.window_us
+    following[late] = NONE
+    return Links(duplicate_of, previous, following)
+
+
+def _stands(rows: Rows, reach: Reach) -> Ints:
+    """Tell until when, exclusive, others are duplicates of each case."""
+    closed: Ints = rows["closed_us"]
+    if reach.lasts_us is None:
+        return closed
+    return np.minimum(closed, rows["opened_us"] + reach.lasts_us + 1)
+
+
+def _stretches(times: Ints, window_us: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """Cut time into half-open stretches of one length."""
+    if not len(times):
+        return
+    first, end = int(times.min()), int(times.max()) + 1
+    most = max((end - first) // max(window_us, 1), 1)
+    edges = np.linspace(first, end, min(most, len(times) // at_once + 1) + 1).astype(np.int64)
+    # The last edge as it is: a fraction has not enough digits for it.
+    edges[-1] = end
+    yield from pairwise(edges.tolist())
+
+
+def _ranks(rows: Rows) -> tuple[Ints, Ints, Ints]:
+    """Put all openings and closings into one order.
+
+    Closings of one instant are in the order of their openings, so what precedes an opening is just
+    what closed before, be it in that instant; a case's own closing comes after its opening.
+
+    Returns:
+        The ranks of openings and of closings, and the case of each rank.
+    """
+    n, opened = len(rows), rows["opened_us"]
     order = np.lexsort(
         (
             np.repeat((0, 1), n),
-            np.tile(row, 2),
+            np.tile(rows["row"], 2),
             np.tile(opened, 2),
-            np.concatenate([opened, closed]),
+            np.concatenate([opened, rows["closed_us"]]),
         )
     )
     rank = np.empty(2 * n, np.int64)
     rank[order] = np.arange(2 * n)
-    opening, closing = rank[:n], rank[n:]
-    case_of = order % max(n, 1)
+    return rank[:n], rank[n:], np.append(order % max(n, 1), NONE)
 
+
+def _look_back(rows: Rows, stands: Ints, within_m: float, asks: Ints) -> tuple[Ints, Ints]:
+    """Find the open case and the closed case that each of those that ask came after."""
+    n = len(rows)
+    places = _Places(rows, within_m)
+    opening, closing, case_of = _ranks(rows)
     # Among the cases of a place that were opened before, the one that stands longest is open if
     # any is.
-    stands = closed if lasts_us is None else np.minimum(closed, opened + lasts_us + 1)
-    longest = np.lexsort((-row, -opened, stands))
+    longest = np.lexsort((-rows["row"], -rows["opened_us"], stands))
     length = np.empty(n, np.int64)
     length[longest] = np.arange(n)
-    every = np.arange(n)
-    told = places.sorted(every, opening)
+    told = places.sorted(np.arange(n), opening)
     kept_open = np.maximum.accumulate(places.keys(told, length)) % places.span
-    best = places.last_before(every, opening, told, opening[told], kept_open)
+    best = places.last_before(asks, opening[asks], told, opening[told], kept_open)
     original = np.append(longest, NONE)[best]
-    is_open = np.append(stands, -NEVER_US)[original] > opened
-    duplicate_of = np.where(is_open, original, NONE)
+    is_open = np.append(stands, -NEVER_US)[original] > rows["opened_us"][asks]
+    told = places.sorted(np.flatnonzero(rows["closed_us"] < NEVER_US), closing)
+    best = places.last_before(asks, opening[asks], told, closing[told], closing[told])
+    return np.where(is_open, original, NONE), case_of[best]
 
-    has_closed = closed < NEVER_US
-    told = places.sorted(np.flatnonzero(has_closed), closing)
-    best = places.last_before(every, opening, told, closing[told], closing[told])
-    previous = np.append(case_of, NONE)[best]
 
-    is_first = duplicate_of == NONE
-    asks = np.flatnonzero(is_first & has_closed)
-    told = places.sorted(np.flatnonzero(is_first), opening)
-    following = np.full(n, NONE)
-    best = places.first_after(asks, closing[asks], told, opening[told])
-    following[asks] = np.append(case_of, NONE)[best]
-    return Links(duplicate_of, previous, following)
+def _look_ahead(rows: Rows, within_m: float, asks: Ints) -> Ints:
+    """Find the case that was opened next after each of those that ask had closed."""
+    places = _Places(rows, within_m)
+    opening, closing, case_of = _ranks(rows)
+    told = places.sorted(np.arange(len(rows)), opening)
+    return case_of[places.first_after(asks, closing[asks], told, opening[told])]
 
 
 class _Places:

@@ -160,10 +160,11 @@ def chains(  # noqa: PLR0913  the cases, the rule, and where to work
     net = Net(2 * rule.within_m + 1, rule.groups, window)
     try:
         spooled = spool(parts, net, place, rows=bucket_rows, client=client)
-        found = each(partial(_linked, rule=rule), spooled.buckets, client=client)
+        linked = partial(_linked, rule=rule, at_once=max(bucket_rows // 10, 1))
+        found = each(linked, spooled.buckets, client=client)
         whole = _whole_groups(spooled.buckets, found)
-        for number, linked in enumerate(whole):
-            frame = _chained(linked, rule, spooled)
+        for number, cases in enumerate(whole):
+            frame = _chained(cases, rule, spooled)
             frame.to_parquet(place / f"cases-{number:06}.parquet", index=True)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
@@ -184,24 +185,23 @@ class _Linked:
     days_to_return: Floats
 
 
-def _linked(bucket: Bucket, *, rule: Rule) -> _Linked:
+def _linked(bucket: Bucket, *, rule: Rule, at_once: int) -> _Linked:
     rows, own = bucket.read()
     lasts = rule.duplicate_days
-    lasts_us = None if lasts is None else round(lasts * DAY_US)
-    found = links.find(rows, rule.within_m, lasts_us)
-    opened, closed, row = rows["opened_us"], rows["closed_us"], rows["row"]
-    row_of = np.append(row, links.NONE)
-    window_us = round(rule.window_days * DAY_US)
-    after = opened - closed[found.previous]
-    returned = (
-        (found.previous != links.NONE) & (found.duplicate_of == links.NONE) & (after <= window_us)
+    reach = links.Reach(
+        within_m=rule.within_m,
+        window_us=round(rule.window_days * DAY_US),
+        lasts_us=None if lasts is None else round(lasts * DAY_US),
     )
-    until = opened[found.next] - closed
-    returns = (found.next != links.NONE) & (until <= window_us)
+    found = links.find(rows, reach, at_once=at_once)
+    opened, closed = rows["opened_us"], rows["closed_us"]
+    row_of = np.append(rows["row"], links.NONE)
+    returned, returns = found.previous != links.NONE, found.next != links.NONE
+    after, until = opened - closed[found.previous], opened[found.next] - closed
     return _Linked(
         rows=rows[:own],
         duplicate_of=row_of[found.duplicate_of][:own],
-        previous=np.where(returned, row_of[found.previous], links.NONE)[:own],
+        previous=row_of[found.previous][:own],
         days_after=np.where(returned, after / DAY_US, np.nan)[:own],
         days_to_return=np.where(returns, until / DAY_US, np.nan)[:own],
     )

@@ -58,9 +58,10 @@ def test_time_and_memory(name: str, files: dict[int, Path]) -> None:
     print(f"{method.title} | slope {slope:.2f}, between the last two {last:.2f}")
 
 
-def test_both_ways_count_the_same(files: dict[int, Path]) -> None:
-    # Cells are not asked: a point on an edge is another cell's there than by the lowest code.
-    method = METHODS["counts"]
+# Cells are not asked: a point on an edge is another cell's there than by the lowest code.
+@pytest.mark.parametrize("name", ["counts", "recurrence"])
+def test_both_ways_count_the_same(name: str, files: dict[int, Path]) -> None:
+    method = METHODS[name]
     assert method.peer
     asked = files[SIZES[1]], make_city()
     pd.testing.assert_frame_equal(method.ours(*asked), method.peer(*asked), check_dtype=False)

@@ -121,16 +121,16 @@ RULE = Rule(within_m=30, window_days=30, duplicate_days=None)
 
 
 def recurrence(path: Path, _: City) -> pd.DataFrame:
-    """Links and places, and of the links of each case only the sum, so that memory stays flat."""
     found = chains(parts_of_cases(path), RULE)
     found.places()
-    columns = ["previous", "duplicate_of"]
-    links = [frame[columns].groupby(columns, as_index=False).size() for frame in found.frames()]
-    return pd.concat(links).sort_values(columns, ignore_index=True)
+    counts = [
+        (frame["is_open_duplicate"].sum(), frame["days_after"].count()) for frame in found.frames()
+    ]
+    return pd.DataFrame([np.sum(counts, axis=0)], columns=["duplicates", "returns"])
 
 
 def recurrence_by_pairs(path: Path, _: City) -> pd.DataFrame:
-    """All pairs within reach of each category from SciPy's tree, filtered with pandas."""
+    """Take all pairs within reach, category by category; it makes no chains of them."""
     cases = pd.read_parquet(path, columns=["x", "y", "opened_at", "closed_at", "category"])
     links = []
     for _name, kind in cases.groupby("category", observed=True):
@@ -150,9 +150,9 @@ def recurrence_by_pairs(path: Path, _: City) -> pd.DataFrame:
         link = link.sort_values(["is_open", "closed_at", "earlier"], na_position="last")
         last = link.drop_duplicates("row", keep="last")
         days = (last["opened_at"] - last["closed_at"]) / pd.Timedelta(days=1)
-        last = last[last["is_open"] | (days <= RULE.window_days)]
-        links.append(last[["row", "earlier", "is_open"]])
-    return pd.concat(links)
+        is_return = ~last["is_open"] & (days <= RULE.window_days)
+        links.append((last["is_open"].sum(), is_return.sum()))
+    return pd.DataFrame([np.sum(links, axis=0)], columns=["duplicates", "returns"])
 
 
 METHODS = {

@@ -39,7 +39,7 @@ def test_chronic_places_of_past_reports(cli: Cli, tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "came back within 30 m and 30 days" in shown.stdout
     places = gpd.read_parquet(out)
-    assert places.crs == "EPSG:4547"
+    assert places.crs == "EPSG:4548"
     assert (places.geom_type == "Point").all()
     assert places["score"].is_monotonic_decreasing
     assert (places["cases"][:12] >= 30).all()
