@@ -125,9 +125,9 @@ def find(rows: Rows, reach: Reach, *, at_once: int) -> Links:
 def _stands(rows: Rows, reach: Reach) -> Ints:
     """Tell until when, exclusive, others are duplicates of each case."""
     closed: Ints = rows["closed_us"]
-    if reach.lasts_us is None:
-        return closed
-    return np.minimum(closed, rows["opened_us"] + reach.lasts_us + 1)
+    if reach.lasts_us is not None:
+        closed = np.minimum(closed, rows["opened_us"] + reach.lasts_us + 1)
+    return closed
 
 
 def _stretches(times: Ints, window_us: int, at_once: int) -> Iterator[tuple[int, int]]:
