@@ -93,7 +93,9 @@ class HotspotArea(Base):
     pattern: Mapped[str | None] = mapped_column(
         Text, comment="new, intensifying …; null where there are too few steps of time"
     )
-    trend_z: Mapped[float | None] = mapped_column(Double, comment="Mann-Kendall, of Gi* over time")
+    trend_z: Mapped[float | None] = mapped_column(
+        Double, comment="Mann-Kendall, of cases over time"
+    )
     trend_p: Mapped[float | None] = mapped_column(Double)
 
 

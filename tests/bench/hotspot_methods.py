@@ -19,6 +19,7 @@ import pandas as pd
 import shapely
 from scipy.spatial import cKDTree
 
+from gridsvc.hotspots import clusters
 from gridsvc.hotspots.cases import parts_of_cases
 from gridsvc.hotspots.counts import count_areas, count_cells
 from gridsvc.hotspots.density import kernel_density
@@ -155,6 +156,23 @@ def recurrence_by_pairs(path: Path, _: City) -> pd.DataFrame:
     return pd.DataFrame([np.sum(links, axis=0)], columns=["duplicates", "returns"])
 
 
+def gi_star(path: Path, city: City) -> pd.DataFrame:
+    counts = counts_per_cell(path, city)
+    return clusters.getis_ord(counts["cases"].to_numpy(), clusters.neighbours(city.cells))
+
+
+def gi_star_of_esda(path: Path, city: City) -> np.ndarray:
+    from esda.getisord import G_Local  # noqa: PLC0415  so that ours does not carry it
+    from libpysal.weights import Queen  # noqa: PLC0415  the same
+
+    counts = joined_to_cells(path, city)
+    weights = Queen.from_dataframe(city.cells, use_index=False)
+    told = G_Local(
+        counts["cases"].to_numpy(float), weights, transform="B", star=True, permutations=999
+    )
+    return told.p_sim
+
+
 METHODS = {
     "recurrence": Method(
         title="recurrence",
@@ -174,6 +192,12 @@ METHODS = {
         ours=counts_per_cell,
         peer=joined_to_cells,
         peer_title="GeoPandas sjoin, groupby",
+    ),
+    "gi_star": Method(
+        title="Gi* per cell",
+        ours=gi_star,
+        peer=gi_star_of_esda,
+        peer_title="GeoPandas sjoin, esda with 999 permutations",
     ),
     "density": Method(
         title="density",

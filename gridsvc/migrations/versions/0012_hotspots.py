@@ -120,7 +120,9 @@ def upgrade() -> None:
             nullable=True,
             comment="new, intensifying …; null where there are too few steps of time",
         ),
-        sa.Column("trend_z", sa.Double(), nullable=True, comment="Mann-Kendall, of Gi* over time"),
+        sa.Column(
+            "trend_z", sa.Double(), nullable=True, comment="Mann-Kendall, of cases over time"
+        ),
         sa.Column("trend_p", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(
             ["run_id"],
