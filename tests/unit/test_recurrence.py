@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from gridsvc.hotspots.cases import Frame, Window
 from gridsvc.hotspots.recurrence import Rule, chains
+from tests.clusters import three_workers
 from tests.recurring import START, cases_of
 
 
@@ -345,14 +345,8 @@ def test_a_cluster_finds_exactly_the_same(tmp_path: Path) -> None:
     frame["category"] = pd.Categorical(rng.choice(["a", "b", "c"], n))
     parts = [Frame(frame.iloc[start : start + 6_000]) for start in range(0, n, 6_000)]
     here = chains(parts, Rule())
-    with (
-        distributed.LocalCluster(
-            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with three_workers() as client:
         there = chains(parts, Rule(), client=client, folder=tmp_path, bucket_rows=2_000)
-        assert len(client.scheduler_info()["workers"]) == 3
     pd.testing.assert_frame_equal(here.cases(), there.cases(), check_exact=True)
     pd.testing.assert_frame_equal(here.places(), there.places(), check_exact=True)
     assert here.until == there.until
