@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
 from gridsvc.reports.case_columns import write_cases
-from gridsvc.reports.history import HistoryColumns
+from gridsvc.reports.history import NO_TIME, HistoryColumns
 from gridsvc.routing import admission
 from gridsvc.routing.bulk import require_columns
 from gridsvc.routing.router import Door
@@ -34,6 +34,9 @@ The index is the number of the row, over all parts; `id` as the source calls it;
 in the storage CRS, never missing; `opened_at` UTC, never missing; `closed_at` UTC or NaT;
 `category` and `responsible` (party code) categorical texts or missing.
 """
+
+OUTSIDE_EXTENT = "outside the extent"
+"""Why a row is not read that lies beyond the box of the scheme."""
 
 _INSTANT = pd.DatetimeTZDtype("us", "UTC")
 
@@ -85,6 +88,15 @@ class FilePart:
                 rows = file.read_row_group(self.row_group, columns=list(COLUMNS))
             return _frame(rows, self.first_row)
         return _admitted(self.path, self.row_group, self.first_row, self.columns, self.scheme)
+
+    def reasons(self) -> admission.Reasons:
+        """Say of each row of the group why it is not read; None where it is."""
+        if self.columns is None or self.scheme is None:
+            with pq.ParquetFile(self.path) as file:
+                rows = file.metadata.row_group(self.row_group).num_rows
+            return np.full(rows, None, dtype=object)
+        _, told = _judged(self.path, self.row_group, self.columns, self.scheme)
+        return told.reasons
 
 
 def parts_of_cases(path: Path) -> tuple[FilePart, ...]:
@@ -172,7 +184,7 @@ def each(
         yield futures.pop(0).result()
 
 
-def _call(part: Part, function: Callable[[Part], Result]) -> Result:
+def _call(part: Item, function: Callable[[Item], Result]) -> Result:
     return function(part)
 
 
@@ -219,9 +231,10 @@ def _row_groups(path: Path) -> Iterator[tuple[int, int]]:
         first += metadata.row_group(number).num_rows
 
 
-def _admitted(
-    path: Path, row_group: int, first_row: int, columns: HistoryColumns, scheme: Scheme
-) -> pd.DataFrame:
+def _judged(
+    path: Path, row_group: int, columns: HistoryColumns, scheme: Scheme
+) -> tuple[pa.RecordBatch, admission.Admitted]:
+    """Read the rows of a group, all of them, and pass them through the door."""
     names: Sequence[str | None] = (
         *(columns.id, columns.lon, columns.lat, columns.opened, columns.closed, columns.category),
     )
@@ -240,13 +253,23 @@ def _admitted(
         time_format=columns.time_format,
     )
     told = admission.admit(batch, asked, scheme=scheme, now_us=_NEVER_US)
+
+    def refuse(rows: admission.Mask, reason: str) -> None:
+        told.reasons[rows & (told.reasons == None)] = reason  # noqa: E711  elementwise
+
     west, south, east, north = scheme.extent.bounds
-    usable = (
-        (told.reasons == None)  # noqa: E711  elementwise
-        & (told.at_us != _NEVER_US)
-        # Where an answer is sought, far away is a reason of its own; here it is no place.
-        & ((west <= told.lon) & (told.lon <= east) & (south <= told.lat) & (told.lat <= north))
-    )
+    inside = (west <= told.lon) & (told.lon <= east) & (south <= told.lat) & (told.lat <= north)
+    # Where an answer is sought, far away is a reason of its own; here it is no place.
+    refuse(~inside, OUTSIDE_EXTENT)
+    refuse(told.at_us == _NEVER_US, NO_TIME)
+    return batch, told
+
+
+def _admitted(
+    path: Path, row_group: int, first_row: int, columns: HistoryColumns, scheme: Scheme
+) -> pd.DataFrame:
+    batch, told = _judged(path, row_group, columns, scheme)
+    usable = told.reasons == None  # noqa: E711  elementwise
     closed_us = np.full(batch.num_rows, _NEVER_US, np.int64)
     if columns.closed:
         unread: admission.Reasons = np.full(batch.num_rows, None, dtype=object)
