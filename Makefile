@@ -13,7 +13,7 @@ SHARED := $(if $(wildcard ../shared/data),--require-shared)
 QGIS = $(shell scripts/has_qgis.sh && echo --require-qgis)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo test check lock bench qgis-template qgis-pictures clean
+.PHONY: help setup setup-dev setup-test demo test check lock bench notebooks qgis-template qgis-pictures clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,9 @@ lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
 
 bench: setup-test  ## measure; prints, never fails on a slow machine
 	$(BIN)/pytest --require-db $(QGIS) $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
+
+notebooks: setup-dev  ## run the notebooks; copies with their pictures in out/notebooks
+	$(BIN)/python -m tools.notebooks
 
 # Both need QGIS for the system's Python and the demo city in this installation's database.
 qgis-template:  ## have QGIS write the template of the planners' project again
