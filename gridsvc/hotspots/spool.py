@@ -206,9 +206,7 @@ def spool(
         )
         for file, ours in zip(files, every, strict=True)
     ]
-    # A bucket begins with the key in which a multiple of `rows` is passed.
-    number = (np.cumsum(counts) - counts) // rows
-    cuts = [*np.flatnonzero(np.diff(number, prepend=-1)).tolist(), len(keys)]
+    cuts = _cuts(keys, counts, rows)
     return Spool(
         groups=groups,
         categories=categories,
@@ -236,6 +234,22 @@ def _regrouped(file: _Sorted, groups: tuple[str, ...]) -> Ints:
     group: Ints = np.append(_numbers(file.groups, groups), -1)[file.keys >> 2 * _BITS]
     keys: Ints = group << 2 * _BITS | file.keys & cell
     return keys
+
+
+def _cuts(keys: Ints, counts: Ints, rows: int) -> list[int]:
+    """Say with which keys buckets begin, and the end.
+
+    Only a group that is larger than a bucket is cut, and none goes on in a bucket with the next: so
+    groups can be let go of as soon as their buckets are through.
+    """
+    if not len(keys):
+        return [0]
+    before = np.cumsum(counts) - counts
+    _, first, group = np.unique(keys >> 2 * _BITS, return_index=True, return_inverse=True)
+    of_groups = before[first][group]
+    begins = np.diff(of_groups // rows, prepend=-1) != 0
+    begins |= np.diff((before - of_groups) // rows, prepend=-1) != 0
+    return [*np.flatnonzero(begins).tolist(), len(keys)]
 
 
 def _bucket(
