@@ -18,9 +18,13 @@ from gridsvc.hotspots import clusters, profiles
 from gridsvc.hotspots.cases import Part, Window
 from gridsvc.hotspots.counts import Base, count_areas, monthly, rates
 from gridsvc.hotspots.emerging import FEWEST_STEPS, emerging
+from gridsvc.hotspots.tessellation import M2_IN_KM2
 
 if TYPE_CHECKING:
     from libpysal.graph import Graph
+
+LEAST_INSIDE = 0.5
+"""The part of a cell that lies in the city, from which on its rate is tested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +122,12 @@ def _tested(
         shops=ground.shops,
         residents=ground.residents,
     )
-    value = told["rate"] if ground.per else told["cases"]
-    tested = clusters.getis_ord(value.to_numpy(np.float64), graph)
+    value = (told["rate"] if ground.per else told["cases"]).to_numpy(np.float64)
+    if ground.per and "inside_km2" in ground.areas:
+        # A sliver of a cell with one case has an enormous rate, beside which nothing else shows.
+        whole_km2 = ground.areas.geometry.area / M2_IN_KM2
+        value[ground.areas["inside_km2"] < LEAST_INSIDE * whole_km2] = np.nan
+    tested = clusters.getis_ord(value, graph)
     columns = told[["cases", "rate", "low", "high"]].rename(
         columns={"low": "rate_low", "high": "rate_high"}
     )

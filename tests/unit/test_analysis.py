@@ -11,7 +11,9 @@ import shapely
 from gridsvc.errors import HotspotsRefused
 from gridsvc.hotspots.analysis import Analysis, Ground, analyse, month_before
 from gridsvc.hotspots.cases import Frame, Window
+from gridsvc.hotspots.tessellation import Tessellation
 from tests.case_frames import areas_frame, cases
+from tests.factories import STORAGE
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SIDE, UNIT_M = 12, 100.0
@@ -91,6 +93,19 @@ def test_rates_have_an_interval_and_may_be_what_is_tested() -> None:
     assert np.isnan(areas.loc["000", "rate"])
     with pytest.raises(HotspotsRefused, match=r"\[hotspots\] residents"):
         look(at(EVEN, month=5), ground=Ground(areas=AREAS, per="resident"))
+
+
+def test_a_sliver_of_a_cell_does_not_drown_the_rates_of_the_others() -> None:
+    outline = shapely.box(0.01, 0, SIDE * UNIT_M, SIDE * UNIT_M)
+    cells = Tessellation("square", 100).areas(
+        shapely.union_all([outline, shapely.box(-0.01, 0, 0.01, 100)]), STORAGE
+    )
+    middle = Frame(cases([-0.005], [50.0], ["2025-05-10T04:00Z"]))
+    parts = (at(EVEN, month=5), at(block(5, 5, each=6), month=5), middle)
+    found = look(*parts, ground=Ground(areas=cells, per="km2"))
+    areas = found.areas.set_index("code")
+    assert areas.loc["S100:-1:0", ["cases", "kind"]].tolist() == [1, "untested"]
+    assert areas.loc["S100:5:5", "kind"] == "hot_99"
 
 
 def test_without_cases_nothing_is_found_and_nothing_breaks() -> None:
