@@ -122,7 +122,7 @@ def _tested(
         shops=ground.shops,
         residents=ground.residents,
     )
-    value = (told["rate"] if ground.per else told["cases"]).to_numpy(np.float64)
+    value = np.array(told["rate"] if ground.per else told["cases"], np.float64)
     if ground.per and "inside_km2" in ground.areas:
         # A sliver of a cell with one case has an enormous rate, beside which nothing else shows.
         whole_km2 = ground.areas.geometry.area / M2_IN_KM2
