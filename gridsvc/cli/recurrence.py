@@ -1,6 +1,5 @@
 """`recurrence`: the places where what was closed comes back, with a score and suggested rounds."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,10 +17,15 @@ from gridsvc.crs import to_wgs84
 from gridsvc.errors import TableError
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme, read_scheme
-from gridsvc.hotspots.cases import Part, Window, parts_of_cases, parts_of_reports
+from gridsvc.hotspots.cases import (
+    Part,
+    Window,
+    parts_of_cases,
+    parts_of_database,
+    parts_of_reports,
+)
 from gridsvc.hotspots.chronic import rounds, score
 from gridsvc.hotspots.recurrence import Chains, Rule, chains
-from gridsvc.reports.case_columns import write_cases
 from gridsvc.reports.history import HistoryColumns
 
 _EXAMPLE = "gridsvc recurrence chronic.parquet --from 2026-01-01"
@@ -185,11 +189,11 @@ def _parts(
     elif file is not None:
         yield parts_of_cases(file)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            cases = Path(folder) / "cases.parquet"
-            with open_session() as session:
-                write_cases(session, cases, from_at=window.from_at, to_at=window.to_at)
-            yield parts_of_cases(cases)
+        with (
+            open_session() as session,
+            parts_of_database(session, from_at=window.from_at, to_at=window.to_at) as parts,
+        ):
+            yield parts
 
 
 def _write(places: pd.DataFrame, out: Path, scheme: Scheme) -> None:
