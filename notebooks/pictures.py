@@ -134,7 +134,7 @@ def shades(  # noqa: PLR0913  what to draw, and how
     values = np.asarray(values, float)
     scale = Normalize(0, top if top is not None else np.nanpercentile(values, 98) or 1)
     areas.plot(
-        ax=axes, color=plt.get_cmap(cmap)(scale(np.nan_to_num(values))), lw=0.1, edgecolor="white"
+        ax=axes, color=plt.get_cmap(cmap)(scale(np.nan_to_num(values))), lw=0.2, edgecolor="#999999"
     )
     bare(axes, areas)
     axes.set_title(title, loc="left")
