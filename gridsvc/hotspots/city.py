@@ -23,7 +23,7 @@ from gridsvc.hotspots.survey import CELL_M, Ground, Outline, Survey, survey
 from gridsvc.hotspots.tessellation import Tessellation
 from gridsvc.reports.photos import photos_of
 
-MOST_AREAS = 20_000
+MOST_AREAS = 15_000
 """More than so many shapes make a page too large, and too slow to draw."""
 
 
