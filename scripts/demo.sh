@@ -79,6 +79,18 @@ cangzhou) "$gridsvc" locate 116.46584 39.94720 --crs EPSG:4326 ;;       # in fro
 *) "$gridsvc" locate 116.4674 39.9233 --crs gcj02 --accuracy 15 ;;       # a phone's position
 esac
 
+# Two years of past reports become cases, once for a city. What came before stays one report.
+imported=${GRIDSVC_HOME:-.gridsvc}/demo-$SCHEME.imported
+if [ "$(cat "$imported" 2>/dev/null)" != "$mark" ]; then
+    "$gridsvc" reports import data/reports/demo.parquet --id id --lon lon --lat lat --crs crs \
+        --opened opened_at --closed closed_at --category category --channel channel --status status
+    echo "$mark" >"$imported"
+fi
+map=out/hotspots-$SCHEME.html
+if [ ! -f "$map" ] || [ "$imported" -nt "$map" ]; then
+    "$gridsvc" hotspots map "$map"
+fi
+
 "$gridsvc" serve --host 127.0.0.1 --port "$PORT" &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; exit 0' INT TERM
@@ -91,6 +103,8 @@ done
 cat <<END
 
   who answers here    $url/maps/responsible
+  hotspots            $url/maps/hotspots
+  the same, one file  file://$PWD/$map
   this month          $url/indicators?month=$(date +%Y-%m)
   the API             $url/docs
   one answer          $url/v1/responsible?lon=116.4612&lat=39.9219&crs=EPSG:4326

@@ -14,6 +14,7 @@ from gridsvc.api import (
     credit,
     docs,
     health,
+    hotspot_map,
     hotspots,
     indicators,
     maps,
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.add_middleware(Requests)
     app.state.layer_facts = {}
+    app.state.hotspot_surveys = hotspot_map.KeptSurveys()
     problems.install(
         app,
         {
@@ -103,7 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     docs.install(app)
     for module in (
         *(health, responsible, reports, cases, credit, open311, indicators, hotspots),
-        *(areas, people, components, zones, maps, ogc, tiles),
+        *(areas, people, components, zones, maps, hotspot_map, ogc, tiles),
     ):
         app.include_router(module.router)
     maps.mount_static(app)

@@ -1,4 +1,4 @@
-"""`hotspots list` and `export`: where cases gather, who answers there, and the layers behind it."""
+"""`hotspots list`, `map`, `export`: where cases gather, who answers there, what is behind it."""
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from gridsvc.cli.commands import Json, example, instant, parse_time
 from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_session
+from gridsvc.errors import TableError
 from gridsvc.grids.scheme_store import current_scheme
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ app = typer.Typer(help="Where cases gather, and what is behind it.", no_args_is_
 
 _LIST = "gridsvc hotspots list --category 0102 --from 2026-01-01 --to 2026-11-01"
 _EXPORT = "gridsvc hotspots export hotspots.gpkg"
+_MAP = "gridsvc hotspots map hotspots.html"
+_MAP_CELL_M = 250.0
 
 
 class Per(StrEnum):
@@ -68,7 +71,7 @@ PerOption = Annotated[
 ]
 
 
-@app.callback(epilog=example(_LIST, _EXPORT))
+@app.callback(epilog=example(_LIST, _MAP, _EXPORT))
 def _group() -> None:
     """Where cases gather, whether it is more than chance, and who answers there."""
 
@@ -120,6 +123,80 @@ def list_(  # noqa: PLR0913 -- the options of the command
             f"{holder['party']['code']} ({holder['role']})" if holder else "nobody",
         )
     console().print(grid)
+
+
+@app.command("map", epilog=example(_MAP, f"{_MAP} --layer community --from 2026-01-01"))
+def map_(  # noqa: PLR0913 -- the options of the command
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", dir_okay=False)],
+    *,
+    from_: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            metavar="T",
+            parser=parse_time,
+            help="Cases opened then or later, local; else from the first.",
+        ),
+    ] = None,
+    to: Annotated[
+        datetime | None,
+        typer.Option(metavar="T", parser=parse_time, help="Opened before then; else to the last."),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L",
+            help="The layer whose areas are shown beside square cells; the finest tiling layer if "
+            "left out.",
+        ),
+    ] = None,
+    cell_m: Annotated[
+        float, typer.Option(min=10, max=10_000, metavar="M", help="Width of the cells.")
+    ] = _MAP_CELL_M,
+    json: Json = False,
+) -> None:
+    """Write the managers' map: one file that opens in any browser and needs no network.
+
+    Counts, hot and cold spots, patterns over time, density and the places that keep coming back, by
+    category and month, in Chinese and English; it prints on A3. There is no name of a person in it,
+    no phone and no reporter.
+    """
+    from gridsvc.hotspots.city import MapOptions, survey_city
+    from gridsvc.hotspots.maps import packed, page
+
+    if out.suffix not in {".html", ".htm"}:
+        raise typer.BadParameter(f"{out} does not end in .html", param_hint="OUT.html")
+    with open_session() as session, progress("Counting and testing"):
+        zone = current_scheme(session).zone
+        options = MapOptions(
+            layer=layer, cell_m=cell_m, from_at=instant(from_, zone), to_at=instant(to, zone)
+        )
+        found = survey_city(session, options)
+    text = page(packed(found)).html
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TableError(
+            out, f"cannot be written: {error.strerror}", remedy="Choose another folder"
+        ) from error
+    size = len(text.encode())
+    if json:
+        emit(
+            {
+                "out": str(out),
+                "bytes": size,
+                "revision": found.revision,
+                "cases": found.cases,
+                "months": found.months,
+                "chronic_places": len(found.chronic),
+            }
+        )
+        return
+    say(
+        f"{found.cases:,} cases of {found.months[0]} to {found.months[-1]}, revision "
+        f"{found.revision}, on a map of {size / 1e6:.1f} MB: {out}"
+    )
 
 
 @app.command(epilog=example(_EXPORT, "gridsvc hotspots export out.parquet --category 05"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from gridsvc.grids.areas import Moment, Page, begin, in_force
@@ -90,6 +90,38 @@ def party_names(session: Session, codes: Iterable[str]) -> dict[str, str]:
         )
     )
     return {row.code: row.name for row in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyLabel:
+    """What may be said of a party where nobody may learn who a person is, as on a map.
+
+    Attributes:
+        body: The name of a body; None of a person.
+        role: Code of the role that the party was given last; None if none.
+    """
+
+    body: str | None
+    role: str | None
+
+
+def party_labels(session: Session, codes: Iterable[str]) -> dict[str, PartyLabel]:
+    """Tell bodies by their names and persons by their roles alone."""
+    wanted = set(codes)
+    roles = {
+        row.party_code: row.role
+        for row in session.execute(
+            select(Assignment.party_code, Assignment.role)
+            .where(Assignment.party_code.in_(wanted))
+            .order_by(Assignment.id)
+        )
+    }
+    rows = session.execute(
+        select(Party.code, case((Party.kind == "body", Party.name)).label("body")).where(
+            Party.code.in_(wanted)
+        )
+    )
+    return {row.code: PartyLabel(body=row.body, role=roles.get(row.code)) for row in rows}
 
 
 def list_assignments(  # noqa: PLR0913  each narrows the list

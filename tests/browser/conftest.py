@@ -27,10 +27,15 @@ expect.set_options(timeout=20_000)
 Open = Callable[..., Page]
 
 
+def chromium_path() -> str | None:
+    """Find Debian's Chromium, or another of its names; None where there is none."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
 @pytest.fixture(scope="session")
 def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
-    """Debian's Chromium, or another of its names."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    """Start one for all tests."""
+    path = chromium_path()
     if path is None:
         reason = "no chromium on PATH (Debian: apt-get install chromium)"
         if pytestconfig.getoption("--require-db"):

@@ -154,7 +154,7 @@ def test_contract_names_are_there() -> None:
         *("key create", "key list", "key revoke"),
         *("reports import", "reports reroute"),
         *("cases list", "cases show", "cases climb", "cases export"),
-        *("hotspots list", "hotspots export"),
+        *("hotspots list", "hotspots map", "hotspots export"),
         *(
             "indicators",
             "records",

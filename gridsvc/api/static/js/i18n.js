@@ -3,7 +3,7 @@
 const WORDS = {
   zh: {
     other: "English", otherCode: "en",
-    title: "谁来负责", skip: "跳到结果", copy: "复制链接", copied: "已复制", print: "打印",
+    title: "谁来负责", hotspots: "热点地图", skip: "跳到结果", copy: "复制链接", copied: "已复制", print: "打印",
     map: "地图", mapHelp: "方向键移动地图，加减键缩放，回车键查询地图中心。点击地图查询该点。",
     layers: "图层", tiling: "分区", overlay: "地物与专项", tooMany: "放大后显示",
     zoomIn: "放大", zoomOut: "缩小",
@@ -50,7 +50,7 @@ const WORDS = {
   },
   en: {
     other: "中文", otherCode: "zh",
-    title: "Who answers here", skip: "Skip to the answer", copy: "Copy link", copied: "Copied",
+    title: "Who answers here", hotspots: "Hotspots", skip: "Skip to the answer", copy: "Copy link", copied: "Copied",
     print: "Print",
     map: "Map", mapHelp: "Arrow keys move the map, plus and minus zoom, Enter asks about its centre. "
       + "Click the map to ask about a point.",
