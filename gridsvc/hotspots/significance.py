@@ -29,6 +29,7 @@ _MOST_STEPS = 1 << 20
 # Rates, which are rounded anyway, may cost less. In six made cities of 600 areas 64 and 1,024 steps
 # found the very same hotspots.
 _RATE_BUDGET = 2e8
+_FINE_ENOUGH = 25  # steps in a standard deviation, for which rates may cost as much as counts
 _FEWEST_STEPS = 32
 _FINER = 0.8  # each try has so many steps of the one before
 
@@ -70,7 +71,8 @@ def scaled(values: Floats, *, most_drawn: int) -> Scale:
     while True:
         step = widest / number
         steps = np.rint(above / step).astype(np.int64)
-        if number <= _FEWEST_STEPS or _is_affordable(steps, most, _RATE_BUDGET):
+        budget = _RATE_BUDGET if values.std() > _FINE_ENOUGH * step else _BUDGET
+        if number <= _FEWEST_STEPS or _is_affordable(steps, most, budget):
             return Scale(steps, step)
         number = max(int(number * _FINER), _FEWEST_STEPS)
 
