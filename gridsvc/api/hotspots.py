@@ -35,8 +35,9 @@ class HotspotQuery(Strict):
     out."""
     cell_m: Annotated[float | None, Field(ge=10, le=10_000)] = None
     """Width of the cells, metres; 250 where left out."""
-    per: Literal["km2", "shop", "resident"] | None = None
-    """Test cases per km², shop or resident instead of cases."""
+    per: Literal["case", "km2", "shop", "resident"] | None = None
+    """Test cases per km², shop or resident, or cases themselves; left out, per km² of a layer,
+    whose areas differ in size, and cases of cells."""
 
 
 class _Told(BaseModel):

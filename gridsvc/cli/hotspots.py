@@ -16,8 +16,8 @@ from gridsvc.errors import TableError
 from gridsvc.grids.scheme_store import current_scheme
 
 if TYPE_CHECKING:
-    from gridsvc.hotspots.counts import Base
     from gridsvc.hotspots.store import Hotspots
+    from gridsvc.hotspots.store import Per as PerName
 
 app = typer.Typer(help="Where cases gather, and what is behind it.", no_args_is_help=True)
 
@@ -30,6 +30,7 @@ _MAP_CELL_M = 250.0
 class Per(StrEnum):
     """What the tested value is divided by."""
 
+    CASE = "case"
     KM2 = "km2"
     SHOP = "shop"
     RESIDENT = "resident"
@@ -65,7 +66,8 @@ CellM = Annotated[
     float | None, typer.Option(min=10, max=10_000, metavar="M", help="Width of the cells.")
 ]
 PerOption = Annotated[
-    Per | None, typer.Option(help="Test rates instead of cases: by km², shop or resident.")
+    Per | None,
+    typer.Option(help="What is tested; else cases per km² of a layer, and cases of cells."),
 ]
 
 
@@ -248,7 +250,7 @@ def _find(  # noqa: PLR0913, PLR0917 -- the options of the commands
         session,
         layer=layer,
         cell_m=cell_m,
-        per=cast("Base | None", per and per.value),
+        per=cast("PerName | None", per and per.value),
         from_at=instant(from_, zone),
         to_at=instant(to, zone),
         category=category,

@@ -125,21 +125,24 @@ def places(areas: gpd.GeoDataFrame, tested: pd.DataFrame, graph: "Graph") -> gpd
     of equals the one with more cases, then the one with the lowest code.
 
     Args:
-        areas: Areas frame with `cases`.
+        areas: Areas frame with `cases`, and with `base` where their rates were tested: what cases
+            are divided by.
         tested: What `getis_ord` gave for them.
         graph: Their neighbours.
 
     Returns:
         `rank` from 1; `codes` of its areas, the strongest first; `cases`; `expected`, what as many
-        areas have on average; `z` and `q` of the strongest; `centre`, a point in it; `geometry`.
+        areas, or as much base, have on average; `z` and `q` of the strongest; `centre`, a point
+        in it; `geometry`.
     """
     hot = np.flatnonzero(tested["kind"].isin(["hot_99", "hot_95"]))
     _, label = connected_components(graph.sparse.tocsr()[hot][:, hot], directed=False)
     z = tested["z"].to_numpy()
     cases = areas["cases"].to_numpy()
     codes = areas["code"].to_numpy()
-    tested_areas = tested["kind"] != UNTESTED
-    mean = float(cases[tested_areas].mean()) if tested_areas.any() else 0.0
+    base = areas["base"].to_numpy(np.float64) if "base" in areas else np.ones(len(areas))
+    known = (tested["kind"] != UNTESTED).to_numpy()
+    mean = float(cases[known].sum() / base[known].sum()) if known.any() else 0.0
     found = []
     for number in range(label.max(initial=-1) + 1):
         rows = hot[label == number]
@@ -149,7 +152,7 @@ def places(areas: gpd.GeoDataFrame, tested: pd.DataFrame, graph: "Graph") -> gpd
             {
                 "codes": tuple(codes[rows].tolist()),
                 "cases": int(cases[rows].sum()),
-                "expected": mean * len(rows),
+                "expected": float(mean * base[rows].sum()),
                 "z": float(z[strongest]),
                 "q": float(tested["q"].iloc[strongest]),
                 "centre": areas.geometry.iloc[strongest].representative_point(),

@@ -26,6 +26,10 @@ _ROOM = 3e7
 # A call of numpy costs as much as so many multiplications.
 _CALL = 2000
 _MOST_STEPS = 1 << 20
+# Rates, which are rounded anyway, may cost less. In six made cities of 600 areas 64 and 1,024 steps
+# found the very same hotspots.
+_RATE_BUDGET = 2e8
+_FINE_ENOUGH = 25  # steps in a standard deviation, for which rates may cost as much as counts
 _FEWEST_STEPS = 32
 _FINER = 0.8  # each try has so many steps of the one before
 
@@ -61,13 +65,14 @@ def scaled(values: Floats, *, most_drawn: int) -> Scale:
         return Scale(np.zeros(len(values), np.int64), 1.0)
     if widest <= _MOST_STEPS and np.all(above == np.rint(above)):
         whole = above.astype(np.int64)
-        if _is_affordable(whole, most):
+        if _is_affordable(whole, most, _BUDGET):
             return Scale(whole, 1.0)
     number = _MOST_STEPS
     while True:
         step = widest / number
         steps = np.rint(above / step).astype(np.int64)
-        if number <= _FEWEST_STEPS or _is_affordable(steps, most):
+        budget = _RATE_BUDGET if values.std() > _FINE_ENOUGH * step else _BUDGET
+        if number <= _FEWEST_STEPS or _is_affordable(steps, most, budget):
             return Scale(steps, step)
         number = max(int(number * _FINER), _FEWEST_STEPS)
 
@@ -135,7 +140,7 @@ def false_discovery(p: Floats) -> Floats:
     return q
 
 
-def _is_affordable(steps: Ints, most: int) -> bool:
+def _is_affordable(steps: Ints, most: int, budget: float) -> bool:
     """Tell whether `_ways` would keep to its time and room."""
     values, times = _values(steps)
     room = (most + 1) * (_largest_sum(values, times, most) + 1)
@@ -147,7 +152,7 @@ def _is_affordable(steps: Ints, most: int) -> bool:
     taken_most = np.minimum(times, most) - 1
     before = np.concatenate([[0], values[:-1]])
     work = (_CALL * calls[taken_most] + before * wide[taken_most].astype(np.float64)).sum()
-    return bool(work <= _BUDGET and room <= _ROOM)
+    return bool(work <= budget and room <= _ROOM)
 
 
 def _values(steps: Ints) -> tuple[Ints, Ints]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
@@ -54,6 +54,9 @@ FRESH_FOR = timedelta(minutes=5)
 """So long a result is given although cases came in since: a large city takes seconds to ask."""
 
 KEPT_RUNS = 500
+
+Per: TypeAlias = Literal["case"] | Base
+"""What is tested: cases themselves, or by what."""
 
 METHOD = "getis_ord_gi_star"
 
@@ -130,7 +133,7 @@ def question(  # noqa: PLR0913  each narrows it
     *,
     layer: str | None = None,
     cell_m: float | None = None,
-    per: Base | None = None,
+    per: Per | None = None,
     from_at: datetime | None = None,
     to_at: datetime | None = None,
     category: str | None = None,
@@ -141,7 +144,8 @@ def question(  # noqa: PLR0913  each narrows it
         session: Reads the scheme.
         layer: Code of a layer, square or hexagon; None is the scheme's finest tiling layer.
         cell_m: Side of the cells; None is 250 of cells.
-        per: km2, shop or resident; None tests the cases themselves.
+        per: km2, shop, resident, or case for cases themselves; None is km2 of a layer, whose areas
+            differ in size, and case of cells.
         from_at: None is the beginning of the month a year before the end.
         to_at: None is the coming midnight by the city's clock.
         category: None is all.
@@ -174,7 +178,7 @@ def question(  # noqa: PLR0913  each narrows it
     return Question(
         layer=layer,
         cell_m=(cell_m or CELL_M) if is_cell else None,
-        per=per,
+        per=_divided_by(per, is_cell=is_cell),
         from_at=from_at,
         to_at=to_at,
         category=category,
@@ -439,6 +443,12 @@ def _merged(session: Session, run_id: int, ground: gpd.GeoDataFrame) -> gpd.GeoD
         kept, on="code", how="inner", validate="one_to_one"
     )
     return merged
+
+
+def _divided_by(per: Per | None, *, is_cell: bool) -> Base | None:
+    if per is None:
+        return None if is_cell else "km2"
+    return None if per == "case" else per
 
 
 def _finest(scheme: Scheme) -> str:
