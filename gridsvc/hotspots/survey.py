@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from libpysal.graph import Graph
 
+from gridsvc.crs import Floats
 from gridsvc.errors import HotspotsRefused
 from gridsvc.grids.categories import Category
 from gridsvc.hotspots import chronic as chronicle
@@ -26,6 +27,7 @@ from gridsvc.hotspots.emerging import FEWEST_STEPS, emerging, gi_star
 from gridsvc.hotspots.looks import Title
 from gridsvc.hotspots.profiles import Peak, by_hour, peaks
 from gridsvc.hotspots.recurrence import Chains, Rule, chains
+from gridsvc.hotspots.tessellation import M2_IN_KM2
 
 Ints = npt.NDArray[np.int64]
 
@@ -413,18 +415,19 @@ def _find(
     months: Sequence[str],
 ) -> GroundSurvey:
     graph = neighbours(ground.areas, within_m=ground.within_m)
-    number_of = {code: number for number, code in enumerate(ground.areas["code"])}
     findings: list[Finding] = []
     patterns: dict[str, npt.NDArray[np.object_]] = {}
+    # Of a layer, whose areas differ in size, cases per km² are tested, as the API does by itself.
+    base = None if ground.cell_m else ground.areas.geometry.area.to_numpy() / M2_IN_KM2
     for choice, spans in _tests(ground, counts, codes, groups, months).items():
         meant = [number for number, code in enumerate(codes) if _means(choice, code)]
         cube = _cube(counts, meant, len(months), len(ground.areas))
         findings += [
-            _test(ground, number_of, graph, choice, first, last, cube[first : last + 1].sum(axis=0))
+            _test(ground, base, graph, choice, (first, last), cube[first : last + 1].sum(axis=0))
             for first, last in spans
         ]
         if len(months) >= FEWEST_STEPS:
-            patterns[choice] = emerging(cube, graph)["pattern"].to_numpy(object)
+            patterns[choice] = emerging(_tested(cube, base), graph)["pattern"].to_numpy(object)
     return GroundSurvey(
         ground=ground,
         counts=counts,
@@ -497,23 +500,28 @@ def _cube(counts: pd.DataFrame, meant: Sequence[int], months: int, areas: int) -
     return sums.astype(np.int64).reshape(months, areas)
 
 
+def _tested(cases: Ints, base: Floats | None) -> npt.NDArray[Any]:
+    return cases if base is None else cases / base
+
+
 def _test(  # noqa: PLR0913, PLR0917  one choice
     ground: Ground,
-    number_of: Mapping[str, int],
+    base: Floats | None,
     graph: Graph,
     choice: str,
-    first: int,
-    last: int,
+    span: tuple[int, int],
     cases: Ints,
 ) -> Finding:
     # Of one step of time this is `clusters.getis_ord`, without its table: there are hundreds.
-    z, q = (told[0] for told in gi_star(cases[np.newaxis], graph))
+    z, q = (told[0] for told in gi_star(_tested(cases[np.newaxis], base), graph))
     tested = pd.DataFrame({"z": z, "q": q, "kind": kinds(z, q)})
-    found = places(ground.areas.assign(cases=cases), tested, graph)
+    weighed = {} if base is None else {"base": base}
+    found = places(ground.areas.assign(cases=cases, **weighed), tested, graph)
+    number_of = {code: number for number, code in enumerate(ground.areas["code"])}
     return Finding(
         category=choice,
-        first=first,
-        last=last,
+        first=span[0],
+        last=span[1],
         kinds=tested["kind"].to_numpy(object),
         q=q,
         places=tuple(

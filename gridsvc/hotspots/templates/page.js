@@ -71,15 +71,15 @@ function polygonsOf(it) {
 }
 
 /** Gi* of each area for what is shown: the sum over it and its neighbours, in standard deviations. */
-function zScores(it, sums) {
-  const n = sums.length;
-  const mean = sums.reduce((a, b) => a + b, 0) / n;
-  const deviation = Math.sqrt(sums.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
-  return sums.map((own, area) => {
+function zScores(it, values) {
+  const n = values.length;
+  const mean = values.reduce((a, b) => a + b, 0) / n;
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
+  return values.map((own, area) => {
     const near = it.near[area];
     if (!near.length || !deviation) return NaN;
     const size = near.length + 1;
-    const sum = near.reduce((total, other) => total + sums[other], own);
+    const sum = near.reduce((total, other) => total + values[other], own);
     return (sum - mean * size) / (deviation * Math.sqrt(size * (n - size) / (n - 1)));
   });
 }
@@ -99,7 +99,9 @@ function reckon() {
       q[area] = found.q[i] / 1e3;
     });
   }
-  return { it, months, sums, found, kinds, q, z: zScores(it, sums), total: sums.reduce((a, b) => a + b, 0) };
+  // Of a layer, whose areas differ in size, cases per km² are tested.
+  const tested = it.cell_m ? sums : sums.map((sum, area) => sum / it.km2[area]);
+  return { it, months, sums, found, kinds, q, z: zScores(it, tested), total: sums.reduce((a, b) => a + b, 0) };
 }
 
 /** The ends of classes are those of single months while one slides through them. */
