@@ -77,7 +77,7 @@ function zScores(it, values) {
   const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
   return values.map((own, area) => {
     const near = it.near[area];
-    if (!near.length || !deviation) return NaN;
+    if (!near.length || near.length + 1 === n || !deviation) return NaN;
     const size = near.length + 1;
     const sum = near.reduce((total, other) => total + values[other], own);
     return (sum - mean * size) / (deviation * Math.sqrt(size * (n - size) / (n - 1)));
@@ -337,7 +337,7 @@ function hotspotPopup(place) {
   return h("div", { class: "hotspot" }, h("h3", {}, w().hotspot(place.rank)),
     h("p", { class: "quiet" }, `${categoryName()} · ${whenName(drawn.months)}`),
     h("dl", {}, pair(w().cases, number(place.cases)), pair(w().expected, figure(place.expected)),
-      pair(w().z, place.z.toFixed(2)), pair(w().q, qText(place.q))),
+      pair(w().z, drawn.z[place.areas[0]].toFixed(2)), pair(w().q, qText(place.q))),
     place.parties?.length > 0 && h("p", {}, `${w().parties}: ${place.parties.map(partyName).join(w().and)}`),
     peaksText(place.peaks),
     h("p", { class: "quiet" }, `${w().areas}: ${Array.from(place.areas, (area) => it.names[area] || it.codes[area]).join(w().and)}`));
