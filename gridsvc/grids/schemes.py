@@ -307,6 +307,17 @@ class Scheme(SchemeTable):
         """Find a layer by its code; None where there is no such layer."""
         return next((layer for layer in self.layers if layer.code == code), None)
 
+    def chain(self, layer: Layer) -> tuple[Layer, ...]:
+        """List the layers that an area of a layer lies in, from the outermost in, itself last."""
+        above = layer.parent and self.layer(layer.parent)
+        return (*(self.chain(above) if above else ()), layer)
+
+    @property
+    def finest_tiling(self) -> Layer:
+        """The tiling layer that lies deepest in others; of equals the first."""
+        tilings = [layer for layer in self.layers if layer.kind == LayerKind.TILING]
+        return max(tilings, key=lambda layer: len(self.chain(layer)))
+
     def role(self, code: str) -> Role | None:
         """Find a role by its code; None where there is no such role."""
         return next((role for role in self.roles if role.code == code), None)

@@ -142,7 +142,7 @@ def _trends(
     split: pd.DataFrame, areas: gpd.GeoDataFrame, graph: "Graph", window: Window, zone: ZoneInfo
 ) -> dict[str, Any]:
     """Class the areas by their whole months; a month that is cut short would look cold."""
-    months = _whole_months(window, zone)
+    months = whole_months(window, zone)
     if len(months) < FEWEST_STEPS:
         return {"pattern": None, "trend_z": np.nan, "trend_p": np.nan}
     cube = monthly(split, areas).reindex(index=months, fill_value=0).to_numpy(np.float64)
@@ -190,7 +190,7 @@ def month_before(at: datetime | None, zone: ZoneInfo) -> datetime | None:
     return moved
 
 
-def _whole_months(window: Window, zone: ZoneInfo) -> list[str]:
+def whole_months(window: Window, zone: ZoneInfo) -> list[str]:
     """Name the calendar months that lie in the window from their first instant to their last."""
     if window.from_at is None or window.to_at is None:
         return []

@@ -83,11 +83,11 @@ def survey_city(session: Session, options: MapOptions) -> Survey:
         NothingLoaded: there is no scheme.
     """
     scheme, now = current_scheme(session), moment(session)
-    layer = scheme.layer(options.layer or finest(scheme))
+    layer = scheme.layer(options.layer or scheme.finest_tiling.code)
     if layer is None:
         find_layer(session, options.layer or "")  # says which ones there are
         raise AssertionError(options.layer)  # pragma: no cover  it raised
-    chain = _above(scheme, layer)
+    chain = scheme.chain(layer)
     with parts_of_database(session, from_at=options.from_at, to_at=options.to_at) as parts:
         return survey(
             parts,
@@ -106,22 +106,6 @@ def survey_city(session: Session, options: MapOptions) -> Survey:
             parties=lambda codes: _labels(session, scheme, codes),
             revision=now.revision,
         )
-
-
-def finest(scheme: Scheme) -> str:
-    """Name the tiling layer that lies deepest in others; of equals the first."""
-    tilings = [layer for layer in scheme.layers if layer.kind == LayerKind.TILING]
-    return max(tilings, key=lambda layer: len(_above(scheme, layer))).code
-
-
-def _above(scheme: Scheme, layer: Layer) -> list[Layer]:
-    """List the layers that an area lies in, from the outermost in, itself last."""
-    chain = [layer]
-    while chain[0].parent is not None:
-        parent = scheme.layer(chain[0].parent)
-        assert parent is not None  # noqa: S101  the scheme was checked
-        chain.insert(0, parent)
-    return chain
 
 
 def _grounds(

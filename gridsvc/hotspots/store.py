@@ -27,7 +27,6 @@ from gridsvc.errors import HotspotsRefused, UnknownCategory
 from gridsvc.grids.areas import Moment, find_layer, moment
 from gridsvc.grids.frames import areas_frame
 from gridsvc.grids.scheme_store import current_scheme
-from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import LayerKind
 from gridsvc.grids.viewers import pinned
 from gridsvc.hotspots.analysis import Analysis, Ground, analyse, month_before
@@ -157,7 +156,7 @@ def question(  # noqa: PLR0913  each narrows it
         NothingLoaded: the database has no scheme.
     """
     scheme = current_scheme(session)
-    layer = layer or _finest(scheme)
+    layer = layer or scheme.finest_tiling.code
     is_cell = layer in _CELLS
     if not is_cell:
         find_layer(session, layer)
@@ -449,17 +448,6 @@ def _divided_by(per: Per | None, *, is_cell: bool) -> Base | None:
     if per is None:
         return None if is_cell else "km2"
     return None if per == "case" else per
-
-
-def _finest(scheme: Scheme) -> str:
-    """Name the tiling layer that lies deepest in others; of equals the first."""
-    parent = {layer.code: layer.parent for layer in scheme.layers}
-
-    def depth(code: str) -> int:
-        above = parent[code]
-        return 0 if above is None else 1 + depth(above)
-
-    return max((layer.code for layer in scheme.layers if layer.kind == LayerKind.TILING), key=depth)
 
 
 def _coming_midnight(session: Session, zone: ZoneInfo) -> datetime:

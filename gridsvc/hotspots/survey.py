@@ -20,6 +20,7 @@ from gridsvc.crs import Floats
 from gridsvc.errors import HotspotsRefused
 from gridsvc.grids.categories import Category
 from gridsvc.hotspots import chronic as chronicle
+from gridsvc.hotspots.analysis import whole_months
 from gridsvc.hotspots.cases import Part, Window
 from gridsvc.hotspots.clusters import kinds, neighbours, places
 from gridsvc.hotspots.counts import count_areas
@@ -294,6 +295,11 @@ def survey(  # noqa: PLR0913  the cases, the city, and where to work
             remedy="Import reports with `gridsvc reports import`, or ask for another time",
         )
     months = _months(everything["month"])
+    # A month that is cut short would look calm beside whole ones.
+    begun_at = window.from_at or pd.Timestamp(months[0]).replace(tzinfo=zone).to_pydatetime()
+    ended_at = min(window.to_at or made_at, made_at)
+    named = whole_months(Window(from_at=begun_at, to_at=ended_at), zone)
+    whole = [number for number, month in enumerate(months) if month in named]
     codes = _codes(everything["category"])
     titles = _titles(categories)
     groups = _groups(codes, titles)
@@ -302,7 +308,7 @@ def survey(  # noqa: PLR0913  the cases, the city, and where to work
         for rows, ground in zip(counted, grounds, strict=True)
     ]
     surveyed = tuple(
-        _with_peaks(_find(ground, table, codes, groups, months), parts, zone, window, client)
+        _with_peaks(_find(ground, table, codes, groups, months, whole), parts, zone, window, client)
         for ground, table in zip(grounds, tables, strict=True)
     )
     chronic = _chronic(parts, rule, window, zone, photos, client) if rule else ()
@@ -407,12 +413,13 @@ def _numbered(
     return table.sort_values(["category", "month", "area"], ignore_index=True)
 
 
-def _find(
+def _find(  # noqa: PLR0913, PLR0917  what is counted, and how it is split
     ground: Ground,
     counts: pd.DataFrame,
     codes: Sequence[str | None],
     groups: Sequence[str],
     months: Sequence[str],
+    whole: Sequence[int],
 ) -> GroundSurvey:
     graph = neighbours(ground.areas, within_m=ground.within_m)
     findings: list[Finding] = []
@@ -426,8 +433,10 @@ def _find(
             _test(ground, base, graph, choice, (first, last), cube[first : last + 1].sum(axis=0))
             for first, last in spans
         ]
-        if len(months) >= FEWEST_STEPS:
-            patterns[choice] = emerging(_tested(cube, base), graph)["pattern"].to_numpy(object)
+        if len(whole) >= FEWEST_STEPS:
+            patterns[choice] = emerging(_tested(cube[whole], base), graph)["pattern"].to_numpy(
+                object
+            )
     return GroundSurvey(
         ground=ground,
         counts=counts,

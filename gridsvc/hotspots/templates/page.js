@@ -7,6 +7,8 @@
 const LOOKS = JSON.parse(byId("looks").textContent);
 const CLASSES = LOOKS.sequence.length;
 const LISTED = 12;
+// A popup leaves the buttons for zooming free.
+const BESIDE = { autoPanPaddingTopLeft: [56, 8] };
 
 const map = map_hotspots;
 const VIEWS = {
@@ -194,13 +196,13 @@ function drawMarks() {
   OVERLAYS.hotspots.clearLayers();
   hotspotsShown().forEach((place) => {
     place.mark = L.marker([place.lat, place.lon], { icon: rankMark(place.rank), alt: w().hotspot(place.rank), zIndexOffset: 800 })
-      .bindPopup(() => hotspotPopup(place), { maxWidth: 340 });
+      .bindPopup(() => hotspotPopup(place), { maxWidth: 340, ...BESIDE });
     OVERLAYS.hotspots.addLayer(place.mark);
   });
   chronicShown().forEach((place) => {
     place.mark = L.marker([place.lat, place.lon], {
       icon: chronicMark(place), alt: `${title(data.categories[place.kind])}: ${w().chronic(place.cases)}`, zIndexOffset: 500,
-    }).bindPopup(() => chronicPopup(place), { maxWidth: 400 });
+    }).bindPopup(() => chronicPopup(place), { maxWidth: 400, ...BESIDE });
   });
   thinOut();
 }
@@ -287,7 +289,7 @@ function areaPopup(area) {
 
 function openArea(area, latlng) {
   const polygon = polygonsOf(ground())[area];
-  L.popup({ maxWidth: 320 }).setLatLng(latlng ?? polygon.getBounds().getCenter()).setContent(areaPopup(area)).openOn(map);
+  L.popup({ maxWidth: 320, ...BESIDE }).setLatLng(latlng ?? polygon.getBounds().getCenter()).setContent(areaPopup(area)).openOn(map);
 }
 
 function when(day) {
