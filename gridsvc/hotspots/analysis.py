@@ -23,6 +23,9 @@ from gridsvc.hotspots.tessellation import M2_IN_KM2
 if TYPE_CHECKING:
     from libpysal.graph import Graph
 
+MOST_MONTHS = 240
+"""Trends of more are not worked out: each month is held against every other."""
+
 LEAST_INSIDE = 0.5
 """The part of a cell that lies in the city, from which on its rate is tested."""
 
@@ -53,7 +56,8 @@ class Analysis:
     Attributes:
         areas: The areas, in their order, with `cases`; `rate`, `rate_low`, `rate_high` (per km²,
             or as asked); `value` (as tested), `neighbours`, `z`, `p`, `q`, `kind`; `pattern`,
-            `trend_z`, `trend_p` (missing where the window has fewer than ten whole months).
+            `trend_z`, `trend_p` (missing where the window has fewer than ten whole months,
+            or more than 240).
         places: Hotspots by rank, as `clusters.places` gives them, with `previous_rank` (missing
             where it was none a month before), `hours` (168 counts) and `peaks`.
     """
@@ -139,7 +143,7 @@ def _trends(
 ) -> dict[str, Any]:
     """Class the areas by their whole months; a month that is cut short would look cold."""
     months = _whole_months(window, zone)
-    if len(months) < FEWEST_STEPS:
+    if not FEWEST_STEPS <= len(months) <= MOST_MONTHS:
         return {"pattern": None, "trend_z": np.nan, "trend_p": np.nan}
     cube = monthly(split, ground.areas).reindex(index=months, fill_value=0)
     found = emerging(cube.to_numpy(), graph)
