@@ -159,6 +159,10 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
     window = Window(
         from_at=instant(from_, city.zone), to_at=instant(to, city.zone), category=category
     )
+    if window.from_at and window.to_at and window.from_at >= window.to_at:
+        raise typer.BadParameter(
+            f"{window.from_at.isoformat()} is not before the end", param_hint="--from"
+        )
     with progress("Looking for what came back"), _parts(file, columns, city, window) as parts:
         found = chains(parts, rule, window=window)
         places = score(found, zone=city.zone)
