@@ -154,7 +154,7 @@ def _flat(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _plain(rows: pd.DataFrame) -> pd.DataFrame:
     """Put an apostrophe before texts that a spreadsheet would take for a formula."""
-    return rows.apply(
+    plain: pd.DataFrame = rows.apply(
         lambda column: (
             column.map(_no_formula)
             if pd.api.types.is_string_dtype(column.dtype)
@@ -163,6 +163,7 @@ def _plain(rows: pd.DataFrame) -> pd.DataFrame:
             else column
         )
     )
+    return plain
 
 
 def _no_formula(value: object) -> object:
