@@ -101,7 +101,8 @@ class HotspotProperties(_Told):
         "hot_99", "hot_95", "hot_90", "none", "cold_90", "cold_95", "cold_99", "untested"
     ] = Field(alias="class")
     pattern: str | None
-    """new_hot, intensifying_hot …; null where the window has fewer than ten whole months."""
+    """new_hot, intensifying_hot …; null where the window has fewer than ten whole
+    months, or more than 240."""
     trend_z: float | None
     trend_p: float | None
 

@@ -38,6 +38,10 @@ _RULE = Rule()
 _COLUMN = "COL"
 _SHOWN = 12
 
+# What is farther or later is no longer the same trouble; microseconds of it may not be countable.
+_FARTHEST_M = 10_000
+_MOST_DAYS = 36_525
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -48,15 +52,24 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
     out: Annotated[Path, typer.Argument(metavar="OUT.parquet", dir_okay=False)],
     *,
     within: Annotated[
-        float, typer.Option(metavar="M", min=0, help="How near it comes back, in metres.")
+        float,
+        typer.Option(
+            metavar="M", min=0, max=_FARTHEST_M, help="How near it comes back, in metres."
+        ),
     ] = _RULE.within_m,
     days: Annotated[
-        float, typer.Option(metavar="D", min=0, help="How soon after the closing, in days.")
+        float,
+        typer.Option(
+            metavar="D", min=0, max=_MOST_DAYS, help="How soon after the closing, in days."
+        ),
     ] = _RULE.window_days,
     duplicate_days: Annotated[
         float | None,
         typer.Option(
-            metavar="D", min=0, help="How long an open case makes later ones duplicates of it."
+            metavar="D",
+            min=0,
+            max=_MOST_DAYS,
+            help="How long an open case makes later ones duplicates of it.",
         ),
     ] = _RULE.duplicate_days,
     prefix: Annotated[
@@ -159,6 +172,10 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
     window = Window(
         from_at=instant(from_, city.zone), to_at=instant(to, city.zone), category=category
     )
+    if window.from_at and window.to_at and window.from_at >= window.to_at:
+        raise typer.BadParameter(
+            f"{window.from_at.isoformat()} is not before the end", param_hint="--from"
+        )
     with progress("Looking for what came back"), _parts(file, columns, city, window) as parts:
         found = chains(parts, rule, window=window)
         places = score(found, zone=city.zone)

@@ -23,6 +23,9 @@ from gridsvc.hotspots.tessellation import M2_IN_KM2
 if TYPE_CHECKING:
     from libpysal.graph import Graph
 
+MOST_MONTHS = 240
+"""Trends of more are not worked out: each month is held against every other."""
+
 LEAST_INSIDE = 0.5
 """The part of a cell that lies in the city, from which on its rate is tested."""
 
@@ -55,7 +58,8 @@ class Analysis:
     Attributes:
         areas: The areas, in their order, with `cases`; `rate`, `rate_low`, `rate_high` (per km²,
             or as asked); `value` (as tested), `neighbours`, `z`, `p`, `q`, `kind`; `pattern`,
-            `trend_z`, `trend_p` (missing where the window has fewer than ten whole months).
+            `trend_z`, `trend_p` (missing where the window has fewer than ten whole months,
+            or more than 240).
         places: Hotspots by rank, as `clusters.places` gives them, with `previous_rank` (missing
             where it was none a month before), `hours` (168 counts) and `peaks`.
     """
@@ -134,7 +138,7 @@ def _tested(
         columns={"low": "rate_low", "high": "rate_high"}
     )
     if ground.per:
-        columns["base"] = told["base"]
+        columns["base"] = told["base"].mask(np.isnan(value))
     return gpd.GeoDataFrame(pd.concat([ground.areas, columns, tested], axis=1)), tested
 
 
@@ -143,11 +147,11 @@ def _trends(
 ) -> dict[str, Any]:
     """Class the areas by their whole months; a month that is cut short would look cold."""
     months = whole_months(window, zone)
-    if len(months) < FEWEST_STEPS:
+    if not FEWEST_STEPS <= len(months) <= MOST_MONTHS:
         return {"pattern": None, "trend_z": np.nan, "trend_p": np.nan}
     cube = monthly(split, areas).reindex(index=months, fill_value=0).to_numpy(np.float64)
     if "base" in areas:
-        # An area without a base has no rate; it is told as one in which nothing happens.
+        # An area without a base, or a sliver, has no rate: it is told as one where nothing happens.
         cube = np.nan_to_num(cube / areas["base"].to_numpy(np.float64))
     found = emerging(cube, graph)
     return {name: found[name].to_numpy() for name in ("pattern", "trend_z", "trend_p")}

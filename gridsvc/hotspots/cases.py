@@ -103,9 +103,19 @@ def parts_of_cases(path: Path) -> tuple[FilePart, ...]:
     """Split a Parquet file of cases, whose columns are `COLUMNS`, by its row groups.
 
     Raises:
-        TableError: the file cannot be read or lacks a column.
+        TableError: the file cannot be read, lacks a column or holds something else in it.
     """
-    require_columns(open_table(path), *COLUMNS)
+    table = open_table(path)
+    require_columns(table, *COLUMNS)
+    for name in ("x", "y", "opened_at", "closed_at"):
+        kind = table.schema.field(name).type
+        is_place = name in {"x", "y"}
+        if not (_is_number(kind) if is_place else pa.types.is_timestamp(kind) and kind.tz):
+            raise TableError(
+                path,
+                f"column {name} is {kind}, not {'metres' if is_place else 'instants with a zone'}",
+                remedy="Write it with `gridsvc cases export`, or name the columns of reports",
+            )
     return tuple(FilePart(path, number, first) for number, first in _row_groups(path))
 
 
@@ -217,6 +227,10 @@ class Window:
         return cases if meant.all() else cases[meant]
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
 def _row_groups(path: Path) -> Iterator[tuple[int, int]]:
     try:
         with pq.ParquetFile(path) as file:
@@ -322,4 +336,5 @@ def _frame(rows: pa.Table, first_row: int) -> pd.DataFrame:
             "responsible": "category",
         }
     )
-    return typed
+    usable = np.isfinite(typed["x"]) & np.isfinite(typed["y"]) & typed["opened_at"].notna()
+    return typed if usable.all() else typed[usable]

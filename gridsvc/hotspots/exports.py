@@ -56,7 +56,8 @@ def write_layers(layers: Iterable[Layer], out: Path) -> tuple[Path, ...]:
 
     `OUT.gpkg` holds all of them and their styles; `OUT.parquet` (GeoParquet) stands for
     `OUT-NAME.parquet` with `OUT-NAME.qml` beside it, which QGIS reads together; `OUT.csv` for
-    `OUT-NAME.csv`, whose places are `lon` and `lat` in EPSG:4326.
+    `OUT-NAME.csv`, whose places are `lon` and `lat` in EPSG:4326 and in which a text that a
+    spreadsheet would take for a formula gets an apostrophe in front.
 
     Returns:
         The files, each whole or not there.
@@ -72,7 +73,12 @@ def write_layers(layers: Iterable[Layer], out: Path) -> tuple[Path, ...]:
         if out.suffix == ".gpkg":
             return (_write_geopackage(layers, out),)
         return tuple(file for layer in layers for file in _write_file(layer, out))
-    except (OSError, sqlite3.Error, pyogrio.errors.DataSourceError) as error:
+    except (
+        OSError,
+        sqlite3.Error,
+        pyogrio.errors.DataSourceError,
+        pyogrio.errors.DataLayerError,
+    ) as error:
         raise TableError(
             out, f"cannot be written: {error}", remedy="Choose another folder"
         ) from error
@@ -90,7 +96,13 @@ def _write_geopackage(layers: Iterable[Layer], out: Path) -> Path:
                 driver="GPKG",
                 # What QGIS 3.22 knows; a newer one would only make it warn.
                 dataset_options={"VERSION": "1.2"},
-                layer_options={"DESCRIPTION": layer.title, "IDENTIFIER": layer.title},
+                layer_options={
+                    "DESCRIPTION": layer.title,
+                    # No two tables may share it, and two layers of cells have one title.
+                    "IDENTIFIER": layer.title
+                    if layer.title not in {one.title for one in written}
+                    else f"{layer.title} {layer.name}",
+                },
                 append=bool(written),
             )
             written.append(layer)
@@ -116,7 +128,7 @@ def _write_file(layer: Layer, out: Path) -> Iterable[Path]:
     try:
         if out.suffix == ".csv":
             # With its mark a spreadsheet takes the Chinese for what it is.
-            _flat(layer.rows).to_csv(part, index=False, encoding="utf-8-sig")
+            _plain(_flat(layer.rows)).to_csv(part, index=False, encoding="utf-8-sig")
         else:
             layer.rows.to_parquet(part, compression="zstd")
         part.replace(path)
@@ -138,6 +150,25 @@ def _flat(rows: pd.DataFrame) -> pd.DataFrame:
         lon=places.x.round(7), lat=places.y.round(7)
     )
     return flat
+
+
+def _plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before texts that a spreadsheet would take for a formula."""
+    plain: pd.DataFrame = rows.apply(
+        lambda column: (
+            column.map(_no_formula)
+            if pd.api.types.is_string_dtype(column.dtype)
+            or column.dtype == object
+            or isinstance(column.dtype, pd.CategoricalDtype)
+            else column
+        )
+    )
+    return plain
+
+
+def _no_formula(value: object) -> object:
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def _unfinished(path: Path) -> Path:

@@ -208,6 +208,25 @@ def test_a_case_taken_back_is_counted_no_more(client: TestClient, engine: Engine
     assert ask(client, layer="street")["cases"] == before - 1
 
 
+def test_a_case_dated_in_the_future_hides_no_change(client: TestClient, engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        session.execute(
+            text("UPDATE gridsvc.case SET state_since = '2999-01-01T00:00:00Z' WHERE id = 3")
+        )
+    before = ask(client, layer="district")["cases"]
+    with Session(engine) as session, session.begin():
+        session.execute(
+            text(
+                "UPDATE gridsvc.case SET state = 'merged', merged_into = 1, state_since = now()"
+                " WHERE id = 4"
+            )
+        )
+        session.execute(
+            text("UPDATE gridsvc.hotspot_run SET made_at = made_at - interval '6 minutes'")
+        )
+    assert ask(client, layer="district")["cases"] == before - 1
+
+
 @pytest.mark.parametrize(
     ("given", "name", "field"),
     [

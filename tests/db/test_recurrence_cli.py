@@ -92,6 +92,13 @@ def test_nothing_that_came_back_is_an_empty_file(cli: Cli, tmp_path: Path) -> No
         (("chronic.parquet", "--id", "id"), "all of these are needed"),
         (("chronic.parquet", *DEMO[2:4]), "only goes with --file"),
         (("chronic.parquet", "--within", "-1"), "--within"),
+        (("chronic.parquet", *DEMO, "--within", "inf"), "--within"),
+        (("chronic.parquet", *DEMO, "--days", "1e300"), "--days"),
+        (("chronic.parquet", *DEMO, "--duplicate-days", "inf"), "--duplicate-days"),
+        (
+            ("chronic.parquet", *DEMO, "--from", "2026-02-01", "--to", "2026-01-01"),
+            "is not before the end",
+        ),
     ],
 )
 def test_wrong_use_is_told(cli: Cli, args: tuple[object, ...], words: str) -> None:

@@ -133,3 +133,16 @@ def test_a_month_before_keeps_the_hour_across_a_change_of_clocks() -> None:
     boston = ZoneInfo("America/New_York")
     moved = month_before(datetime(2026, 4, 1, tzinfo=boston), boston)
     assert moved == datetime(2026, 3, 1, tzinfo=boston)
+
+
+def test_a_window_of_centuries_has_no_trends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        pytest.fail("trends of thousands of months take hours")
+
+    monkeypatch.setattr("gridsvc.hotspots.analysis.emerging", never)
+    ages = Window(
+        from_at=datetime(1000, 1, 1, tzinfo=SHANGHAI), to_at=datetime(8999, 1, 1, tzinfo=SHANGHAI)
+    )
+    found = analyse([at(EVEN, month=5)], Ground(areas=AREAS), ages, zone=SHANGHAI)
+    assert found.cases == len(EVEN)
+    assert found.areas["pattern"].isna().all()

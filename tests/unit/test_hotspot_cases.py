@@ -291,3 +291,32 @@ def test_a_window_of_no_cases_or_of_none_with_a_category_is_empty(tmp_path: Path
     (part,) = parts_of_cases(path)
     assert Window(category="01").of(part.read()).empty
     assert len(Window().of(part.read())) == 1
+
+
+def test_cases_without_a_place_or_an_opening_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "cases.parquet"
+    frame = cases(
+        [1, np.nan, 3, 4, 5],
+        [1, 2, np.inf, 4, 5],
+        ["2026-03-01", "2026-03-01", "2026-03-01", None, "2026-03-02"],
+    )
+    frame.to_parquet(path)
+    (part,) = parts_of_cases(path)
+    assert part.read().index.tolist() == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("opened_at", ["2026-03-01"], "not instants with a zone"),
+        ("closed_at", [datetime(2026, 3, 1)], "not instants with a zone"),  # noqa: DTZ001
+        ("x", ["east"], "not metres"),
+    ],
+)
+def test_cases_in_columns_of_another_kind_are_refused(
+    tmp_path: Path, column: str, values: list[object], words: str
+) -> None:
+    path = tmp_path / "cases.parquet"
+    cases([1], [1]).assign(**{column: values}).to_parquet(path)
+    with pytest.raises(TableError, match=f"column {column} is .*{words}"):
+        parts_of_cases(path)
