@@ -153,8 +153,16 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
     missing = [name for name, given in reports.items() if given is None]
     if 0 < len(missing) < len(reports):
         raise typer.BadParameter("of reports all of these are needed", param_hint=" ".join(missing))
-    if file is None and (scheme or len(missing) < len(reports)):
-        raise typer.BadParameter("only goes with --file", param_hint="--scheme, --id …")
+    of_file = {
+        **reports,
+        "--scheme": scheme,
+        "--category-column": category_column,
+        "--crs": crs,
+        "--time-format": time_format,
+    }
+    given = [name for name, value in of_file.items() if value is not None]
+    if file is None and given:
+        raise typer.BadParameter("only goes with --file", param_hint=" ".join(given))
     columns = None
     if id_ and lon and lat and opened and closed:
         columns = HistoryColumns(

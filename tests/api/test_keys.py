@@ -75,18 +75,27 @@ def test_a_key_comes_before_the_input(guarded: TestClient) -> None:
     ("holder", "allowed"),
     [
         ("dispatch", {"/v1/responsible", "/v1/layers", "/v1/areas"}),
-        ("managers", {"/v1/layers", "/v1/areas", "/v1/parties", "/v1/assignments"}),
+        (
+            "managers",
+            {"/v1/layers", "/v1/areas", "/v1/parties", "/v1/assignments", "/v1/hotspots"},
+        ),
         ("readers", {"/v1/parties", "/v1/assignments"}),
         (
             "operator",
-            {"/v1/responsible", "/v1/layers", "/v1/areas", "/v1/parties", "/v1/assignments"},
+            {
+                *("/v1/responsible", "/v1/layers", "/v1/areas", "/v1/parties", "/v1/assignments"),
+                "/v1/hotspots",
+            },
         ),
     ],
 )
 def test_a_key_opens_what_its_scopes_name(
     guarded: TestClient, key_of: Headers, holder: str, allowed: set[str]
 ) -> None:
-    for call in ("/v1/responsible", "/v1/layers", "/v1/areas", "/v1/parties", "/v1/assignments"):
+    for call in (
+        *("/v1/responsible", "/v1/layers", "/v1/areas", "/v1/parties", "/v1/assignments"),
+        "/v1/hotspots",
+    ):
         params = YARD if call == "/v1/responsible" else {}
         response = guarded.get(call, params=params, headers=key_of[holder])
         if call in allowed:

@@ -91,6 +91,7 @@ def test_nothing_that_came_back_is_an_empty_file(cli: Cli, tmp_path: Path) -> No
         (("chronic.csv",), "does not end in .parquet"),
         (("chronic.parquet", "--id", "id"), "all of these are needed"),
         (("chronic.parquet", *DEMO[2:4]), "only goes with --file"),
+        (("chronic.parquet", "--crs", "gcj02"), "only goes with --file"),
         (("chronic.parquet", "--within", "-1"), "--within"),
         (("chronic.parquet", *DEMO, "--within", "inf"), "--within"),
         (("chronic.parquet", *DEMO, "--days", "1e300"), "--days"),
