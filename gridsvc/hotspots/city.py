@@ -15,6 +15,7 @@ from gridsvc.grids.frames import areas_frame
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Layer, Scheme
 from gridsvc.grids.terms import LayerKind
+from gridsvc.hotspots.answering import parties_at
 from gridsvc.hotspots.cases import parts_of_database
 from gridsvc.hotspots.looks import Title
 from gridsvc.hotspots.recurrence import Rule
@@ -83,10 +84,9 @@ def survey_city(session: Session, options: MapOptions) -> Survey:
         NothingLoaded: there is no scheme.
     """
     scheme, now = current_scheme(session), moment(session)
-    layer = scheme.layer(options.layer or scheme.finest_tiling.code)
-    if layer is None:
-        find_layer(session, options.layer or "")  # says which ones there are
-        raise AssertionError(options.layer)  # pragma: no cover  it raised
+    code = find_layer(session, options.layer or scheme.finest_tiling.code).code
+    layer = scheme.layer(code)
+    assert layer is not None  # noqa: S101  a scheme's layers are those that were found
     chain = scheme.chain(layer)
     with parts_of_database(session, from_at=options.from_at, to_at=options.to_at) as parts:
         return survey(
@@ -104,6 +104,7 @@ def survey_city(session: Session, options: MapOptions) -> Survey:
             rule=Rule(),
             photos=lambda cases: photos_of(session, cases),
             parties=lambda codes: _labels(session, scheme, codes),
+            holders=lambda spots: parties_at(session, spots, crs=scheme.storage_crs),
             revision=now.revision,
         )
 

@@ -9,7 +9,7 @@ becomes text on the screen, never markup.
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -36,6 +36,7 @@ from gridsvc.hotspots.survey import (
     Outline,
     Place,
     Survey,
+    answering,
 )
 
 SEQUENCE = ("#ffffcc", "#a1dab4", "#41b6c4", "#2c7fb8", "#253494")
@@ -173,7 +174,8 @@ def document(survey: Survey) -> dict[str, Any]:
     origin = np.floor(np.array(corner) / _SCALE_DEG).astype(np.int64)
     diagonal_m = float(np.hypot(east - west, north - south))
     drawing = _Drawing(survey.crs, origin, diagonal_m / _DIAGONAL_PARTS)
-    codes = sorted({v.party for place in survey.chronic for v in place.visits if v.party})
+    codes = sorted(answering(survey.grounds, survey.chronic))
+    party = {code: number for number, code in enumerate(codes)}
     first_day = np.datetime64(survey.months[0], "D")
     return {
         "title": survey.title,
@@ -188,9 +190,9 @@ def document(survey: Survey) -> dict[str, Any]:
         "cases": survey.cases,
         "origin": (origin * _SCALE_DEG).round(5).tolist(),
         "scale": _SCALE_DEG,
-        "grounds": [_ground(one, survey, drawing) for one in survey.grounds],
+        "grounds": [_ground(one, survey, drawing, party) for one in survey.grounds],
         "outlines": [_outline(one, drawing) for one in survey.outlines],
-        "chronic": _chronic(survey, codes, first_day),
+        "chronic": _chronic(survey, party, first_day),
         "parties": [{"code": code} | survey.parties.get(code, {}) for code in codes],
         "method": {
             "bandwidth_m": survey.bandwidth_m,
@@ -329,7 +331,9 @@ class _Drawing:
         }
 
 
-def _ground(found: GroundSurvey, survey: Survey, drawing: _Drawing) -> dict[str, Any]:
+def _ground(
+    found: GroundSurvey, survey: Survey, drawing: _Drawing, party: Mapping[str, int]
+) -> dict[str, Any]:
     areas = found.ground.areas
     counts = found.counts
     size = len(areas)
@@ -358,7 +362,7 @@ def _ground(found: GroundSurvey, survey: Survey, drawing: _Drawing) -> dict[str,
             "counts": np.diff(adjacency.indptr).astype(np.int64),
             "areas": adjacency.indices.astype(np.int64),
         },
-        "findings": [_finding(one, survey) for one in found.findings],
+        "findings": [_finding(one, survey, party) for one in found.findings],
         "patterns": [
             {"category": category, "patterns": _numbers(names, list(PATTERNS))}
             for category, names in found.patterns.items()
@@ -371,7 +375,7 @@ def _numbers(names: npt.NDArray[np.object_], order: list[str]) -> npt.NDArray[np
     return np.array([number[name] for name in names], np.int64)
 
 
-def _finding(found: Finding, survey: Survey) -> dict[str, Any]:
+def _finding(found: Finding, survey: Survey, party: Mapping[str, int]) -> dict[str, Any]:
     """Tell classes other than "no more than chance" only: they are few."""
     telling = np.flatnonzero((found.kinds != NONE) & (found.kinds != UNTESTED))
     return {
@@ -381,11 +385,11 @@ def _finding(found: Finding, survey: Survey) -> dict[str, Any]:
         "areas": telling,
         "kinds": _numbers(found.kinds[telling], list(KINDS)),
         "q": np.rint(found.q[telling] * _Q_STEPS).astype(np.int64),
-        "places": [_place(one, survey) for one in found.places],
+        "places": [_place(one, survey, party) for one in found.places],
     }
 
 
-def _place(place: Place, survey: Survey) -> dict[str, Any]:
+def _place(place: Place, survey: Survey, party: Mapping[str, int]) -> dict[str, Any]:
     lon, lat = _lonlat(place.x, place.y, survey)
     return {
         "rank": place.rank,
@@ -397,6 +401,8 @@ def _place(place: Place, survey: Survey) -> dict[str, Any]:
         "z": round(float(place.z), 2),
         "q": round(float(place.q), 3),
         "peaks": [(peak.weekday, peak.from_hour, peak.to_hour) for peak in place.peaks],
+        "previous": place.previous_rank,
+        "parties": [party[place.responsible]] if place.responsible else [],
     }
 
 
@@ -419,8 +425,9 @@ def _outline(told: Outline, drawing: _Drawing) -> dict[str, Any]:
     }
 
 
-def _chronic(survey: Survey, parties: list[str], first_day: np.datetime64) -> list[dict[str, Any]]:
-    party = {code: number for number, code in enumerate(parties)}
+def _chronic(
+    survey: Survey, party: Mapping[str, int], first_day: np.datetime64
+) -> list[dict[str, Any]]:
     kind = {code: number for number, code in enumerate(survey.categories)}
     told = []
     for place in survey.chronic:

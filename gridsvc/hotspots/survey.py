@@ -35,6 +35,9 @@ Ints = npt.NDArray[np.int64]
 Photos = Callable[[Collection[int]], Mapping[int, tuple[str, ...]]]
 """Gives the addresses of the pictures of cases, by `id`."""
 
+Holders = Callable[[Sequence[tuple[float, float, str | None]]], Sequence[str | None]]
+"""Gives for places (x and y in the storage CRS, class or None) the responsible party's code."""
+
 Parties = Callable[[Collection[str]], Mapping[str, Title]]
 """Names parties that may be named, by code."""
 
@@ -108,6 +111,9 @@ class Place:
         z: Gi* of the strongest.
         q: The same.
         peaks: Hours of the week with more cases than the city's rhythm explains.
+        previous_rank: Of a single month: its rank in the month before, the highest that has an
+            area in common; None where it was none.
+        responsible: Code of the party that is responsible at this point when the map is made.
     """
 
     rank: int
@@ -119,6 +125,8 @@ class Place:
     z: float
     q: float
     peaks: tuple[Peak, ...] = ()
+    previous_rank: int | None = None
+    responsible: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +270,7 @@ def survey(  # noqa: PLR0913  the cases, the city, and where to work
     rule: Rule | None = None,
     photos: Photos | None = None,
     parties: Parties | None = None,
+    holders: Holders | None = None,
     revision: int | None = None,
     client: Any = None,  # noqa: ANN401
 ) -> Survey:
@@ -279,7 +288,8 @@ def survey(  # noqa: PLR0913  the cases, the city, and where to work
         window: Which cases are meant.
         rule: What counts as coming back; None shows no chronic places.
         photos: Finds the pictures of a chronic place's cases.
-        parties: Names who was responsible for them.
+        parties: Names parties.
+        holders: Tells who is responsible at hotspots now.
         revision: Of the boundaries.
         client: A `dask.distributed.Client`; None works on this machine.
 
@@ -311,8 +321,9 @@ def survey(  # noqa: PLR0913  the cases, the city, and where to work
         _with_peaks(_find(ground, table, codes, groups, months, whole), parts, zone, window, client)
         for ground, table in zip(grounds, tables, strict=True)
     )
+    if holders:
+        surveyed = tuple(_with_holders(one, codes, holders) for one in surveyed)
     chronic = _chronic(parts, rule, window, zone, photos, client) if rule else ()
-    answering = {visit.party for place in chronic for visit in place.visits if visit.party}
     return Survey(
         title=title,
         crs=crs,
@@ -327,10 +338,17 @@ def survey(  # noqa: PLR0913  the cases, the city, and where to work
         made_at=made_at,
         revision=revision,
         chronic=chronic,
-        parties=parties(answering) if parties else {},
+        parties=parties(answering(surveyed, chronic)) if parties else {},
         within_m=rule.within_m if rule else None,
         window_days=rule.window_days if rule else None,
     )
+
+
+def answering(grounds: Iterable[GroundSurvey], chronic: Iterable[ChronicPlace]) -> set[str]:
+    """Gather the codes of all parties that a survey names."""
+    then = (visit.party for place in chronic for visit in place.visits)
+    now = (place.responsible for one in grounds for found in one.findings for place in found.places)
+    return {code for code in (*then, *now) if code}
 
 
 def periods(months: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -441,8 +459,56 @@ def _find(  # noqa: PLR0913, PLR0917  what is counted, and how it is split
         ground=ground,
         counts=counts,
         graph=graph,
-        findings=tuple(findings),
+        findings=_moved(findings),
         patterns=patterns,
+    )
+
+
+def _moved(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Tell of the hotspots of each month how high they ranked in the month before."""
+    by_month = {(one.category, one.first): one for one in findings if one.first == one.last}
+    told = []
+    for one in findings:
+        before = by_month.get((one.category, one.first - 1)) if one.first == one.last else None
+        rank_of = {
+            area: place.rank
+            for place in (reversed(before.places) if before else ())
+            for area in place.areas
+        }
+        ranks = (
+            min((rank_of[area] for area in place.areas if area in rank_of), default=None)
+            for place in one.places
+        )
+        moved = (
+            replace(place, previous_rank=rank)
+            for place, rank in zip(one.places, ranks, strict=True)
+        )
+        told.append(replace(one, places=tuple(moved)))
+    return tuple(told)
+
+
+def _with_holders(
+    found: GroundSurvey, codes: Sequence[str | None], holders: Holders
+) -> GroundSurvey:
+    """Ask who is responsible at each hotspot; the same place is asked once a class."""
+    asked = {
+        (place.x, place.y, one.category if one.category in codes else None)
+        for one in found.findings
+        for place in one.places
+    }
+    spots = sorted(asked, key=lambda spot: (*spot[:2], spot[2] or ""))
+    party = dict(zip(spots, holders(spots), strict=True))
+
+    def told(place: Place, category: str) -> Place:
+        known = category if category in codes else None
+        return replace(place, responsible=party[place.x, place.y, known])
+
+    return replace(
+        found,
+        findings=tuple(
+            replace(one, places=tuple(told(place, one.category) for place in one.places))
+            for one in found.findings
+        ),
     )
 
 

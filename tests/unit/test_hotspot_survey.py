@@ -1,5 +1,6 @@
 """The map's survey is the same as counting and testing choice by choice."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from gridsvc.hotspots.clusters import getis_ord
 from gridsvc.hotspots.counts import count_areas
 from gridsvc.hotspots.emerging import emerging
 from gridsvc.hotspots.recurrence import Rule
-from gridsvc.hotspots.survey import LEAST_CASES, Ground, Survey, periods, survey
+from gridsvc.hotspots.survey import LEAST_CASES, Ground, Survey, answering, periods, survey
 from tests.case_frames import areas_frame, cases, instants
 from tests.factories import STORAGE
 
@@ -220,3 +221,31 @@ def test_a_chronic_place_has_its_cases_with_photos_and_who_answered() -> None:
     assert 0 < place.score < 100
     assert told.parties == {"P1": {"en": "role of P1"}, "B1": {"en": "role of B1"}}
     assert (told.within_m, told.window_days) == (20, 30)
+
+
+def test_hotspots_of_a_month_tell_their_rank_of_the_month_before_and_who_answers(
+    frame: pd.DataFrame,
+) -> None:
+    asked: list[tuple[float, float, str | None]] = []
+
+    def holders(spots: Sequence[tuple[float, float, str | None]]) -> list[str | None]:
+        asked.extend(spots)
+        return ["P1" if category else "B1" for *_, category in spots]
+
+    found = make(frame, holders=holders)
+    of_months = [one for one in found.grounds[0].findings if one.first == one.last and one.places]
+    assert of_months
+    by_month = {(one.category, one.first): one for one in of_months}
+    moved = [
+        (one, place) for one in of_months for place in one.places if place.previous_rank is not None
+    ]
+    assert moved
+    for one, place in moved:
+        before = by_month[one.category, one.first - 1].places
+        shared = [other.rank for other in before if set(other.areas) & set(place.areas)]
+        assert place.previous_rank == min(shared)
+    assert len(asked) == len(set(asked))
+    for one in found.grounds[0].findings:
+        expected = "P1" if one.category in found.categories else "B1"
+        assert {place.responsible for place in one.places} <= {expected}
+    assert answering(found.grounds, found.chronic) >= {"P1", "B1"}

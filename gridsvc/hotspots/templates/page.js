@@ -334,12 +334,19 @@ function peaksText(peaks) {
   return h("p", {}, `${w().peaks}: ${told.join(w().and)}`);
 }
 
+/** Its rank in the month before, where a single month with one before it is shown. */
+function movedText(place) {
+  if (!chosen.month || !drawn.months[0]) return null;
+  return pair(w().previous, place.previous ? number(place.previous) : w().fresh);
+}
+
 function hotspotPopup(place) {
   const it = ground();
   return h("div", { class: "hotspot" }, h("h3", {}, w().hotspot(place.rank)),
     h("p", { class: "quiet" }, `${categoryName()} · ${whenName(drawn.months)}`),
     h("dl", {}, pair(w().cases, number(place.cases)), pair(w().expected, figure(place.expected)),
-      pair(w().z, drawn.z[place.areas[0]].toFixed(2)), pair(w().q, qText(place.q))),
+      pair(w().z, drawn.z[place.areas[0]].toFixed(2)), pair(w().q, qText(place.q)),
+      movedText(place)),
     place.parties?.length > 0 && h("p", {}, `${w().parties}: ${place.parties.map(partyName).join(w().and)}`),
     peaksText(place.peaks),
     h("p", { class: "quiet" }, `${w().areas}: ${Array.from(place.areas, (area) => it.names[area] || it.codes[area]).join(w().and)}`));
