@@ -103,7 +103,7 @@ done
 cat <<END
 
   who answers here    $url/maps/responsible
-  hotspots            $url/maps/hotspots
+  hotspots            $url/maps/hotspots (made at the first call, which takes some 20 s)
   the same, one file  file://$PWD/$map
   this month          $url/indicators?month=$(date +%Y-%m)
   the API             $url/docs

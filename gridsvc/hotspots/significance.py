@@ -5,6 +5,7 @@ smallest p-value. Why not a thousand permutations, and why not the normal law:
 docs/decisions/0012-exact-permutations.md.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,8 +31,8 @@ _MOST_STEPS = 1 << 20
 # found the very same hotspots.
 _RATE_BUDGET = 2e7
 _FINE_ENOUGH = 25  # steps in a standard deviation, for which rates may cost as much as counts
-_FEWEST_STEPS = 32
-_FINER = 0.8  # each try has so many steps of the one before
+# Numbers of steps to choose from: each is four fifths of the one before, down to 36.
+_SCALES = tuple(int(_MOST_STEPS * 0.8**power) for power in range(47))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,17 @@ def scaled(values: Floats, *, most_drawn: int) -> Scale:
             steps = whole.astype(np.int64)
             if _is_affordable(steps, most, _BUDGET):
                 return Scale(steps, step)
-    number = _MOST_STEPS
-    while True:
+    spread = values.std()
+
+    def is_affordable(number: int) -> bool:
         step = widest / number
-        steps = np.rint(above / step).astype(np.int64)
-        budget = _RATE_BUDGET if values.std() > _FINE_ENOUGH * step else _BUDGET
-        if number <= _FEWEST_STEPS or _is_affordable(steps, most, budget):
-            return Scale(steps, step)
-        number = max(int(number * _FINER), _FEWEST_STEPS)
+        budget = _RATE_BUDGET if spread > _FINE_ENOUGH * step else _BUDGET
+        return _is_affordable(np.rint(above / step).astype(np.int64), most, budget)
+
+    # The finest that is affordable, or the coarsest of all.
+    place = bisect_left(_SCALES, True, hi=len(_SCALES) - 1, key=is_affordable)
+    step = widest / _SCALES[place]
+    return Scale(np.rint(above / step).astype(np.int64), step)
 
 
 def tails(steps: Ints, drawn: Ints, observed: Ints) -> tuple[Floats, Floats]:
