@@ -13,6 +13,7 @@ import typer
 from gridsvc.cli.commands import Json, example, instant, parse_time
 from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_session
+from gridsvc.cli.report_columns import Crs, TimeFormat
 from gridsvc.crs import to_wgs84
 from gridsvc.errors import TableError
 from gridsvc.grids.scheme_store import current_scheme
@@ -124,20 +125,8 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
     category_column: Annotated[
         str | None, typer.Option(metavar=_COLUMN, help="Of class codes.")
     ] = None,
-    crs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="C|COL",
-            help="EPSG:4326, gcj02, bd09 …, or the column that names one a row; the scheme's "
-            "first if left out.",
-        ),
-    ] = None,
-    time_format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT", help="How times are written where not as ISO 8601: '%d.%m.%Y %H:%M'."
-        ),
-    ] = None,
+    crs: Crs = None,
+    time_format: TimeFormat = None,
     json: Json = False,
 ) -> None:
     """Find the chronic places: what keeps coming back after it was closed.

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from gridsvc.cli.commands import Json, example, instant, parse_time
 from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_engine
+from gridsvc.cli.report_columns import Crs, TimeFormat
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.reports import rerouting
 from gridsvc.reports.history import HistoryColumns, import_history
@@ -64,28 +65,14 @@ def import_(  # noqa: PLR0913 -- the options of the command
     status: Annotated[
         str | None, typer.Option(metavar=_COLUMN, help="Column of states, kept as they are.")
     ] = None,
-    crs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="C|COL",
-            help="EPSG:4326, gcj02, bd09 …, or the column that names one a row; the scheme's "
-            "first if left out.",
-        ),
-    ] = None,
+    crs: Crs = None,
     channel: Annotated[
         str | None, typer.Option(metavar=_COLUMN, help=f"Column of {', '.join(Channel)}.")
     ] = None,
     accuracy: Annotated[
         str | None, typer.Option(metavar=_COLUMN, help="Column of metres of error.")
     ] = None,
-    time_format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="How times are written where not as ISO 8601, in strptime's letters: "
-            "'%m/%d/%Y %I:%M:%S %p'.",
-        ),
-    ] = None,
+    time_format: TimeFormat = None,
     source: Annotated[
         str, typer.Option(metavar="NAME", help="Whose ids they are; one id is one report of it.")
     ] = "history",

@@ -79,39 +79,29 @@ def spans(
 
 def outlines(colour: str, *, label: str, width_mm: float = 0.8) -> str:
     """Draw polygons as outlines, each labelled by a column."""
-    root, renderer = _renderer("singleSymbol")
-    symbol = ET.SubElement(
-        ET.SubElement(renderer, "symbols"), "symbol", type="fill", name="0", alpha="1"
-    )
-    _options(
-        symbol,
+    return _single(
+        "fill",
         "SimpleFill",
+        label,
         style="no",
         outline_color=_rgba(colour),
         outline_width=str(width_mm),
         outline_width_unit="MM",
     )
-    _labelled(root, label)
-    return _text(root)
 
 
 def markers(colour: str, *, label: str, size_mm: float = 3.0) -> str:
     """Draw points as discs, each labelled by a column."""
-    root, renderer = _renderer("singleSymbol")
-    symbol = ET.SubElement(
-        ET.SubElement(renderer, "symbols"), "symbol", type="marker", name="0", alpha="1"
-    )
-    _options(
-        symbol,
+    return _single(
+        "marker",
         "SimpleMarker",
+        label,
         name="circle",
         color=_rgba(colour),
         outline_color="255,255,255,255",
         size=str(size_mm),
         size_unit="MM",
     )
-    _labelled(root, label)
-    return _text(root)
 
 
 def ramp(
@@ -150,6 +140,15 @@ def _renderer(
         told["attr"] = attribute
     renderer = ET.SubElement(root, "renderer-v2", told)
     return root, renderer
+
+
+def _single(symbol_type: str, kind: str, label: str, **options: str) -> str:
+    root, renderer = _renderer("singleSymbol")
+    symbols = ET.SubElement(renderer, "symbols")
+    symbol = ET.SubElement(symbols, "symbol", type=symbol_type, name="0", alpha="1")
+    _options(symbol, kind, **options)
+    _labelled(root, label)
+    return _text(root)
 
 
 def _fill(
