@@ -322,7 +322,6 @@ function chronicPopup(place) {
       place.trend && pair(w().tendency, w().trend[place.trend]),
       pair(w().spread, `${figure(place.spread_m)} m`)),
     place.round_days && h("p", {}, w().rounds(figure(place.round_days))),
-    peaksText(place.peaks),
     h("div", { class: "visits", tabindex: 0, role: "region", "aria-label": w().visitsName },
       h("table", {}, h("thead", {}, h("tr", {}, [w().opened, w().closed, w().sinceClosing, w().answered, ...(hasPhotos ? [w().photos] : [])].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, rows))));
@@ -340,7 +339,6 @@ function hotspotPopup(place) {
     h("p", { class: "quiet" }, `${categoryName()} · ${whenName(drawn.months)}`),
     h("dl", {}, pair(w().cases, number(place.cases)), pair(w().expected, figure(place.expected)),
       pair(w().z, drawn.z[place.areas[0]].toFixed(2)), pair(w().q, qText(place.q))),
-    place.parties?.length > 0 && h("p", {}, `${w().parties}: ${place.parties.map(partyName).join(w().and)}`),
     peaksText(place.peaks),
     h("p", { class: "quiet" }, `${w().areas}: ${Array.from(place.areas, (area) => it.names[area] || it.codes[area]).join(w().and)}`));
 }
@@ -378,9 +376,8 @@ function entry(name, told, place, group) {
 
 function listHotspots() {
   const rows = hotspotsShown().slice(0, LISTED).map((place) => {
-    const moved = place.moved === undefined ? [] : [place.moved === null ? w().isNew : w().moved(place.moved)];
-    const told = [`${number(place.cases)} / ${figure(place.expected)}`, ...moved, ...(place.parties ?? []).map(partyName)];
-    return entry(w().hotspot(place.rank), `${w().cases} / ${w().expected}: ${told.join(" · ")}`, place, OVERLAYS.hotspots);
+    const told = `${number(place.cases)} / ${figure(place.expected)}`;
+    return entry(w().hotspot(place.rank), `${w().cases} / ${w().expected}: ${told}`, place, OVERLAYS.hotspots);
   });
   byId("hotspots").replaceChildren(...(rows.length ? rows : [h("li", { class: "quiet" }, w().noHotspots)]));
 }
