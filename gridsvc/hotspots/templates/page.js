@@ -322,7 +322,6 @@ function chronicPopup(place) {
       place.trend && pair(w().tendency, w().trend[place.trend]),
       pair(w().spread, `${figure(place.spread_m)} m`)),
     place.round_days && h("p", {}, w().rounds(figure(place.round_days))),
-    peaksText(place.peaks),
     h("div", { class: "visits", tabindex: 0, role: "region", "aria-label": w().visitsName },
       h("table", {}, h("thead", {}, h("tr", {}, [w().opened, w().closed, w().sinceClosing, w().answered, ...(hasPhotos ? [w().photos] : [])].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, rows))));
@@ -385,9 +384,8 @@ function entry(name, told, place, group) {
 
 function listHotspots() {
   const rows = hotspotsShown().slice(0, LISTED).map((place) => {
-    const moved = place.moved === undefined ? [] : [place.moved === null ? w().isNew : w().moved(place.moved)];
-    const told = [`${number(place.cases)} / ${figure(place.expected)}`, ...moved, ...(place.parties ?? []).map(partyName)];
-    return entry(w().hotspot(place.rank), `${w().cases} / ${w().expected}: ${told.join(" · ")}`, place, OVERLAYS.hotspots);
+    const told = `${number(place.cases)} / ${figure(place.expected)}`;
+    return entry(w().hotspot(place.rank), `${w().cases} / ${w().expected}: ${told}`, place, OVERLAYS.hotspots);
   });
   byId("hotspots").replaceChildren(...(rows.length ? rows : [h("li", { class: "quiet" }, w().noHotspots)]));
 }
