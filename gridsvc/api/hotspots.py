@@ -69,7 +69,7 @@ class ToldHotspot(_Told):
     lat: float
     cases: int
     expected: float
-    """Cases, if all areas had as many."""
+    """Cases, if they were spread evenly over what they are divided by, or over all areas."""
     z: float
     q: float
     peaks: list[ToldPeak]

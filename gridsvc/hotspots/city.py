@@ -16,7 +16,7 @@ from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Layer, Scheme
 from gridsvc.grids.terms import LayerKind
 from gridsvc.hotspots.answering import parties_at
-from gridsvc.hotspots.cases import parts_of_database
+from gridsvc.hotspots.cases import Window, parts_of_database
 from gridsvc.hotspots.looks import Title
 from gridsvc.hotspots.recurrence import Rule
 from gridsvc.hotspots.store import OVERLAY_GAP_M
@@ -101,6 +101,7 @@ def survey_city(session: Session, options: MapOptions) -> Survey:
                 Outline(title=dict(one.title), areas=areas_frame(session, one.code, now=now))
                 for one in chain[:2]
             ],
+            window=Window(from_at=options.from_at, to_at=options.to_at),
             rule=Rule(),
             photos=lambda cases: photos_of(session, cases),
             parties=lambda codes: _labels(session, scheme, codes),

@@ -107,7 +107,7 @@ class Place:
         x: A point in the strongest, metres in the storage CRS.
         y: The same.
         cases: In its areas.
-        expected: What as many areas have on average.
+        expected: What as much ground, or of cells as many, has on average.
         z: Gi* of the strongest.
         q: The same.
         peaks: Hours of the week with more cases than the city's rhythm explains.
