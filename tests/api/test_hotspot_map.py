@@ -16,7 +16,9 @@ from gridsvc.api.app import create_app
 from gridsvc.db import create_engine
 from gridsvc.grids.changesets import publish
 from gridsvc.grids.keys import create_key
+from gridsvc.hotspots import city
 from gridsvc.hotspots.city import survey_city
+from gridsvc.hotspots.survey import survey
 from gridsvc.settings import Settings
 from tests import small_city
 from tests.api.shapes import assert_problem
@@ -89,6 +91,10 @@ def test_what_is_asked_for_is_shown(engine: Engine) -> None:
         asked = {"layer": "district", "cell_m": 500, "from": "2026-04-01T00:00:00+08:00"}
         april = unpack(client.get(SURVEY, params=asked).content)
         assert april["months"] == ["2026-04"]  # type: ignore[index]
+        with patch.object(city, "survey", wraps=survey) as made:
+            client.get(SURVEY, params={"from": "2026-03-15T00:00:00+08:00"})
+        # By the window the survey knows which months are cut short.
+        assert made.call_args.kwargs["window"].from_at == datetime(2026, 3, 14, 16, tzinfo=UTC)
         assert april["grounds"][0]["code"] == "district"  # type: ignore[index]
         assert april["grounds"][1]["cell_m"] == 500  # type: ignore[index]
         assert april["revision"] == 1  # type: ignore[index]
