@@ -155,7 +155,13 @@ def export(
         raise typer.BadParameter(f"{out} does not end in .parquet", param_hint="OUT.parquet")
     with open_session() as session, progress("Writing cases"):
         zone = current_scheme(session).zone
-        count = write_cases(session, out, from_at=instant(from_, zone), to_at=instant(to, zone))
+        from_at, to_at = instant(from_, zone), instant(to, zone)
+        if from_at and to_at and from_at >= to_at:
+            raise typer.BadParameter(
+                f"{from_at.isoformat()} is not before the end, {to_at.isoformat()}",
+                param_hint="--from",
+            )
+        count = write_cases(session, out, from_at=from_at, to_at=to_at)
     if json:
         emit({"cases": count, "out": str(out)})
         return

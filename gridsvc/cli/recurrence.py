@@ -15,7 +15,7 @@ from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_session
 from gridsvc.cli.report_columns import Crs, TimeFormat
 from gridsvc.crs import to_wgs84
-from gridsvc.errors import TableError
+from gridsvc.errors import TableError, UnknownCategory
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme, read_scheme
 from gridsvc.hotspots.cases import (
@@ -141,7 +141,7 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
     reports = {"--id": id_, "--lon": lon, "--lat": lat, "--opened": opened, "--closed": closed}
     missing = [name for name, given in reports.items() if given is None]
     if 0 < len(missing) < len(reports):
-        raise typer.BadParameter("of reports all of these are needed", param_hint=" ".join(missing))
+        raise typer.BadParameter("a file of reports needs these too", param_hint=" ".join(missing))
     of_file = {
         **reports,
         "--scheme": scheme,
@@ -166,12 +166,15 @@ def recurrence(  # noqa: PLR0913 -- the options of the command
         )
     rule = Rule(within_m=within, window_days=days, duplicate_days=duplicate_days, groups=prefix)
     city = _scheme(scheme)
+    if file is None and category and not any(k.code.startswith(category) for k in city.categories):
+        raise UnknownCategory(category, close=())
     window = Window(
         from_at=instant(from_, city.zone), to_at=instant(to, city.zone), category=category
     )
     if window.from_at and window.to_at and window.from_at >= window.to_at:
         raise typer.BadParameter(
-            f"{window.from_at.isoformat()} is not before the end", param_hint="--from"
+            f"{window.from_at.isoformat()} is not before the end, {window.to_at.isoformat()}",
+            param_hint="--from",
         )
     with progress("Looking for what came back"), _parts(file, columns, city, window) as parts:
         found = chains(parts, rule, window=window)

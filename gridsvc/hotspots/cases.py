@@ -106,7 +106,10 @@ def parts_of_cases(path: Path) -> tuple[FilePart, ...]:
         TableError: the file cannot be read, lacks a column or holds something else in it.
     """
     table = open_table(path)
-    require_columns(table, *COLUMNS)
+    remedy = "Write it with `gridsvc cases export`, or name the columns of reports"
+    for name in COLUMNS:
+        if name not in table.schema.names:
+            raise TableError(path, f"has no column {name!r} of cases", remedy=remedy)
     for name in ("x", "y", "opened_at", "closed_at"):
         kind = table.schema.field(name).type
         is_place = name in {"x", "y"}
@@ -114,7 +117,7 @@ def parts_of_cases(path: Path) -> tuple[FilePart, ...]:
             raise TableError(
                 path,
                 f"column {name} is {kind}, not {'metres' if is_place else 'instants with a zone'}",
-                remedy="Write it with `gridsvc cases export`, or name the columns of reports",
+                remedy=remedy,
             )
     return tuple(FilePart(path, number, first) for number, first in _row_groups(path))
 

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from gridsvc.crs import Bounds, to_wgs84
 from gridsvc.db import sql
-from gridsvc.errors import HotspotsRefused, UnknownCategory
+from gridsvc.errors import HotspotsRefused, UnknownCategory, UnknownLayer
 from gridsvc.grids.areas import Moment, find_layer, moment
 from gridsvc.grids.frames import areas_frame
 from gridsvc.grids.scheme_store import current_scheme
@@ -159,7 +159,10 @@ def question(  # noqa: PLR0913  each narrows it
     layer = layer or scheme.finest_tiling.code
     is_cell = layer in _CELLS
     if not is_cell:
-        find_layer(session, layer)
+        try:
+            find_layer(session, layer)
+        except UnknownLayer as unknown:
+            raise UnknownLayer(layer, known=(*unknown.known, *_CELLS)) from None
         if cell_m is not None:
             raise HotspotsRefused(
                 "cell_m",
@@ -170,7 +173,10 @@ def question(  # noqa: PLR0913  each narrows it
     from_at = from_at or _months_before(to_at, scheme.zone)
     if from_at >= to_at:
         raise HotspotsRefused(
-            "from", f"{from_at.isoformat()} is not before the end", remedy="Give a later end"
+            "from",
+            f"{from_at.astimezone(scheme.zone).isoformat()} is not before the end, "
+            f"{to_at.astimezone(scheme.zone).isoformat()}",
+            remedy="Give a later end",
         )
     if category and not any(one.code.startswith(category) for one in scheme.categories):
         raise UnknownCategory(category, close=())

@@ -104,9 +104,11 @@ def test_wrong_use_names_the_remedy(cli: Cli, tmp_path: Path) -> None:
     wrong = cli("list", "--layer", "nowhere")
     assert wrong.exit_code == 1
     assert "There is no layer 'nowhere'" in wrong.stderr
+    assert "square, hexagon" in wrong.stderr
     backwards = cli("list", "--from", "2026-03-01", "--to", "2026-02-01")
     assert backwards.exit_code == 1
-    assert "is not before the end. Give a later end." in backwards.stderr
+    assert "is not before the end, 2026-02-01T00:00:00" in backwards.stderr
+    assert "Give a later end." in backwards.stderr
     ending = cli("export", tmp_path / "out.xlsx")
     assert ending.exit_code == 1
     assert "names no format. Use .gpkg, .parquet, .csv." in ending.stderr

@@ -89,7 +89,7 @@ def test_nothing_that_came_back_is_an_empty_file(cli: Cli, tmp_path: Path) -> No
     ("args", "words"),
     [
         (("chronic.csv",), "does not end in .parquet"),
-        (("chronic.parquet", "--id", "id"), "all of these are needed"),
+        (("chronic.parquet", "--id", "id"), "a file of reports"),
         (("chronic.parquet", *DEMO[2:4]), "only goes with --file"),
         (("chronic.parquet", "--crs", "gcj02"), "only goes with --file"),
         (("chronic.parquet", "--within", "-1"), "--within"),
@@ -149,3 +149,12 @@ def test_cases_of_the_database(
     assert place["median_days"] == 10
     assert place["every_days"] == 10
     assert place["next_round_at"] == opened[2] + pd.Timedelta(days=11)
+    unknown = cli(out, "--category", "moon")
+    assert unknown.exit_code == 1
+    assert "The category 'moon' is not in the scheme" in unknown.stderr
+    backwards = CliRunner().invoke(
+        app,
+        ["cases", "export", str(out), "--from", "2026-03-30", "--to", "2026-03-01"],
+    )
+    assert backwards.exit_code == 2
+    assert "is not before the end" in backwards.output
