@@ -89,8 +89,9 @@ def list_(  # noqa: PLR0913 -- the options of the command
 ) -> None:
     """Rank the hotspots of a window, each with who is responsible there now and how it moved.
 
-    A hotspot is made of areas whose cases, with those of their neighbours, are more than chance
-    explains: Getis-Ord Gi*, q < 0.05 after correction. Moved is since the same window a month ago.
+    A hotspot is made of areas that have, with their neighbours, more cases per km² (of cells, more
+    cases) than chance explains: Getis-Ord Gi*, q < 0.05 after correction. Moved is since the same
+    window a month ago.
     """
     from gridsvc.hotspots.answering import responsible_for
 

@@ -34,8 +34,6 @@ WORKERS = 2
 _GUARD_POINTS = 50_000
 _GUARD_POINTS_A_BATCH = 1_000
 
-_EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 @dataclass(frozen=True, slots=True)
 class BulkSummary:
