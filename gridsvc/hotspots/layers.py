@@ -99,10 +99,10 @@ def chronic_layer(session: Session, found: Hotspots, rule: Rule) -> Layer:
     ).drop(columns=["x", "y"])
     rows["score"] = rows["score"].round(1)
     look = styles.markers("#5e3c99", label="score")
-    return Layer("chronic_places", "反复发生点 What keeps coming back", rows, {"score": look})
+    return Layer("chronic_places", "顽疾点 Chronic places", rows, {"score": look})
 
 
-def about_layer(found: Hotspots, rule: Rule) -> Layer:
+def about_layer(found: Hotspots, cells: Hotspots, rule: Rule) -> Layer:
     """Make the table that says what the layers rest on."""
     asked = found.question
     told = {
@@ -112,8 +112,9 @@ def about_layer(found: Hotspots, rule: Rule) -> Layer:
         "to": asked.to_at.isoformat(),
         "category": asked.category,
         "layer": asked.layer,
-        "cell_m": asked.cell_m,
-        "per": asked.per,
+        "cell_m": cells.question.cell_m,
+        "per": asked.per or "case",
+        "cells_per": cells.question.per or "case",
         "cases": found.cases,
         "method": found.method,
         **found.parameters,
@@ -140,4 +141,4 @@ def export_layers(
     yield place_layer(session, areas)
     yield surface_layer(areas.surface, areas.areas.crs)
     yield chronic_layer(session, areas, rule)
-    yield about_layer(areas, rule)
+    yield about_layer(areas, cells, rule)

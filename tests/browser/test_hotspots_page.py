@@ -388,6 +388,15 @@ def test_a_phone_needs_no_sideways_scrolling(one_file: str, open_page: Open) -> 
     expect(page.locator(".folium-map")).to_be_visible()
 
 
+def test_on_a_phone_the_map_comes_into_sight_with_what_a_list_opens(
+    busy: str, open_page: Open
+) -> None:
+    page = ready(open_page(f"{busy}{PAGE}#lang=en", size=(390, 844)))
+    for entry in ("#hotspots li button", "#chronic li button", "#most td button"):
+        page.locator(entry).first.click()
+        expect(page.locator(".leaflet-popup-content").last).to_be_in_viewport()
+
+
 def test_a_key_is_asked_for_and_kept_out_of_the_link(
     make_database: MakeDatabase, serve: Serve, open_page: Open
 ) -> None:

@@ -363,17 +363,22 @@ function listMost() {
     button.addEventListener("click", () => {
       map.fitBounds(polygonsOf(it)[area].getBounds(), { maxZoom: 15, animate: false });
       openArea(area);
+      seeMap();
     });
     return h("tr", { "data-code": it.codes[area] }, h("td", {}, button, it.names[area] && h("small", {}, it.codes[area])), h("td", {}, number(drawn.sums[area])),
       h("td", {}, rateText(drawn.sums[area], area)), h("td", {}, verdict(area)));
   }));
 }
 
+/** Where the lists stand below the map, on a phone, what a click on them opens is out of sight. */
+const seeMap = () => byId("map-part").scrollIntoView({ block: "nearest" });
+
 function goTo(place, group) {
   if (!map.hasLayer(group)) map.addLayer(group);
   map.setView([place.lat, place.lon], Math.max(map.getZoom(), 15), { animate: false });
   if (!group.hasLayer(place.mark)) group.addLayer(place.mark);
   place.mark.openPopup();
+  seeMap();
 }
 
 function entry(name, told, place, group) {
