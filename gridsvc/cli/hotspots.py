@@ -214,7 +214,8 @@ def export(  # noqa: PLR0913 -- the options of the command
     """Write the layers: areas, cells, hotspots, density, chronic places, and what they rest on.
 
     OUT.gpkg holds all of them, with styles that QGIS picks up. OUT.parquet writes a GeoParquet file
-    of each (OUT-areas.parquet …) with its style beside it, OUT.csv a table of each. There is no
+    of each (OUT-areas.parquet …) with its style beside it, OUT.csv a table of each. Cells are tested
+    by cases, whatever --per says of areas. There is no
     name of a person in full in them, and no phone.
     """
     from gridsvc.hotspots.exports import write_layers

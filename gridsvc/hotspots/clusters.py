@@ -121,7 +121,8 @@ def kinds(z: Floats, q: Floats) -> npt.NDArray[np.object_]:
 def places(areas: gpd.GeoDataFrame, tested: pd.DataFrame, graph: "Graph") -> gpd.GeoDataFrame:
     """Merge hot areas that are neighbours into hotspots, and rank them.
 
-    Areas with q < 0.05 make a hotspot. The first is the one whose strongest area has the highest z;
+    Areas with q < 0.05 make a hotspot, if they have more cases than expected: an area may be hot by
+    its neighbours alone. The first is the one whose strongest area has the highest z;
     of equals the one with more cases, then the one with the lowest code.
 
     Args:
@@ -159,6 +160,8 @@ def places(areas: gpd.GeoDataFrame, tested: pd.DataFrame, graph: "Graph") -> gpd
                 "geometry": shapely.union_all(areas.geometry.iloc[rows].to_numpy()),
             }
         )
+    # Hot by its neighbours alone, none of which is hot itself, is no place with many cases.
+    found = [one for one in found if one["cases"] > one["expected"]]
     found.sort(key=lambda one: (-one["z"], -one["cases"], one["codes"][0]))
     columns = ["rank", "codes", "cases", "expected", "z", "q", "centre", "geometry"]
     ranked = [{"rank": rank, **one} for rank, one in enumerate(found, 1)]

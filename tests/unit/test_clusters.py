@@ -241,6 +241,14 @@ def test_the_centre_of_a_horseshoe_lies_on_it() -> None:
     assert shoe.contains(found["centre"].iloc[0])
 
 
+def test_an_area_that_is_hot_by_its_neighbours_alone_is_no_place() -> None:
+    areas = row_of(6).assign(cases=[9, 1, 9, 0, 0, 5])
+    tested = told_as(".h...h", [0, 4.0, 0, 0, 0, 3.0])
+    found = clusters.places(areas, tested, clusters.neighbours(areas))
+    assert found["codes"].tolist() == [("05",)]
+    assert found["rank"].tolist() == [1]
+
+
 def test_without_hot_areas_there_is_no_place() -> None:
     areas = row_of(3).assign(cases=[1, 1, 1])
     tested = told_as("c9.", [-4.0, 2.0, 0.0])
