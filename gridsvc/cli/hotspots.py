@@ -215,8 +215,7 @@ def export(  # noqa: PLR0913 -- the options of the command
 
     OUT.gpkg holds all of them, with styles that QGIS picks up. OUT.parquet writes a GeoParquet file
     of each (OUT-areas.parquet …) with its style beside it, OUT.csv a table of each. Cells are tested
-    by cases, whatever --per says of areas. There is no
-    name of a person in full in them, and no phone.
+    by cases, whatever --per says of areas. No person's name in full and no phone is in them.
     """
     from gridsvc.hotspots.exports import write_layers
     from gridsvc.hotspots.layers import export_layers
