@@ -214,8 +214,8 @@ def export(  # noqa: PLR0913 -- the options of the command
     """Write the layers: areas, cells, hotspots, density, chronic places, and what they rest on.
 
     OUT.gpkg holds all of them, with styles that QGIS picks up. OUT.parquet writes a GeoParquet file
-    of each (OUT-areas.parquet …) with its style beside it, OUT.csv a table of each. Cells are tested
-    by cases, whatever --per says of areas. No person's name in full and no phone is in them.
+    of each (OUT-areas.parquet …) with its style beside it, OUT.csv a table of each. Cells are
+    tested by cases, whatever --per says of areas. No person's name in full and no phone is in them.
     """
     from gridsvc.hotspots.exports import write_layers
     from gridsvc.hotspots.layers import export_layers
