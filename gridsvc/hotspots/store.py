@@ -169,13 +169,13 @@ def question(  # noqa: PLR0913  each narrows it
                 f"the areas of layer {layer} have a size of their own",
                 remedy="Leave it out, or ask for layer=square or layer=hexagon",
             )
-    to_at = to_at or _coming_midnight(session, scheme.zone)
-    from_at = from_at or _months_before(to_at, scheme.zone)
+    # By one clock, so that the same instants are the same question however they were written.
+    to_at = (to_at or _coming_midnight(session, scheme.zone)).astimezone(scheme.zone)
+    from_at = (from_at or _months_before(to_at, scheme.zone)).astimezone(scheme.zone)
     if from_at >= to_at:
         raise HotspotsRefused(
             "from",
-            f"{from_at.astimezone(scheme.zone).isoformat()} is not before the end, "
-            f"{to_at.astimezone(scheme.zone).isoformat()}",
+            f"{from_at.isoformat()} is not before the end, {to_at.isoformat()}",
             remedy="Give a later end",
         )
     if category and not any(one.code.startswith(category) for one in scheme.categories):

@@ -193,6 +193,17 @@ def test_what_is_kept_is_given_again_until_it_is_out_of_date(
     assert tuple(runs) == (1, None, "getis_ord_gi_star")
 
 
+def test_an_instant_may_be_written_by_any_clock(client: TestClient, engine: Engine) -> None:
+    first = ask(client, layer="district")
+    local = {"from": "2026-03-01T08:00:00+08:00", "to": "2026-04-01T08:00:00+08:00"}
+    assert ask(client, layer="district", **local) == first
+    # By the city's clock.
+    assert first["from"] == local["from"]
+    with engine.connect() as connection:
+        question = "SELECT count(*) FROM gridsvc.hotspot_run WHERE layer = 'district'"
+        assert connection.scalar(text(question)) == 1
+
+
 def test_a_case_taken_back_is_counted_no_more(client: TestClient, engine: Engine) -> None:
     before = ask(client, layer="street")["cases"]
     with Session(engine) as session, session.begin():
