@@ -20,7 +20,7 @@ from gridsvc.grids.keys import Scope
 from gridsvc.hotspots.city import Freshness, MapOptions, freshness, survey_city
 from gridsvc.hotspots.maps import Page, packed, page
 from gridsvc.hotspots.store import FRESH_FOR
-from gridsvc.hotspots.survey import CELL_M
+from gridsvc.hotspots.tessellation import CELL_M
 
 router = APIRouter(tags=["maps"])
 

@@ -20,8 +20,8 @@ from gridsvc.hotspots.cases import Window, parts_of_database
 from gridsvc.hotspots.looks import Title
 from gridsvc.hotspots.recurrence import Rule
 from gridsvc.hotspots.store import OVERLAY_GAP_M
-from gridsvc.hotspots.survey import CELL_M, Ground, Outline, Survey, survey
-from gridsvc.hotspots.tessellation import Tessellation
+from gridsvc.hotspots.survey import Ground, Outline, Survey, survey
+from gridsvc.hotspots.tessellation import CELL_M, Tessellation
 from gridsvc.reports.photos import photos_of
 
 MOST_AREAS = 15_000

@@ -38,6 +38,7 @@ from gridsvc.hotspots.survey import (
     Survey,
     answering,
 )
+from gridsvc.hotspots.tessellation import M2_IN_KM2
 
 SEQUENCE = ("#ffffcc", "#a1dab4", "#41b6c4", "#2c7fb8", "#253494")
 """ColorBrewer's YlGnBu: each darker than the one before, so that grey tells them apart too."""
@@ -339,10 +340,12 @@ def _ground(
     size = len(areas)
     place = counts["category"].to_numpy() * len(survey.months) + counts["month"].to_numpy()
     place = place * size + counts["area"].to_numpy()
-    km2 = (areas["inside_km2"] if "inside_km2" in areas else areas.geometry.area / 1e6).to_numpy()
+    km2 = (
+        areas["inside_km2"] if "inside_km2" in areas else areas.geometry.area / M2_IN_KM2
+    ).to_numpy()
     if found.ground.cell_m is not None:
         # Of a cell that the city hardly reaches into, a rate would be chance: none is told.
-        km2 = np.where(km2 < found.ground.cell_m**2 / 2e6, 0, km2)
+        km2 = np.where(km2 < found.ground.cell_m**2 / M2_IN_KM2 / 2, 0, km2)
     adjacency = found.graph.sparse.tocsr()
     adjacency.eliminate_zeros()
     adjacency.sort_indices()
@@ -355,7 +358,7 @@ def _ground(
         "names": [
             None if name == code else name for name, code in zip(names, areas["code"], strict=True)
         ],
-        "m2": np.rint(km2 * 1e6).astype(np.int64),
+        "m2": np.rint(km2 * M2_IN_KM2).astype(np.int64),
         "shape": drawing.shape(areas),
         "counts": {"gaps": np.diff(place, prepend=-1) - 1, "cases": counts["cases"].to_numpy()},
         "neighbours": {

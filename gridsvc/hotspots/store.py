@@ -35,11 +35,8 @@ from gridsvc.hotspots.clusters import LEVELS
 from gridsvc.hotspots.counts import Base
 from gridsvc.hotspots.density import Surface, kernel_density
 from gridsvc.hotspots.models import HotspotArea, HotspotPlace, HotspotRun, HotspotSurface
-from gridsvc.hotspots.tessellation import Shape, Tessellation
+from gridsvc.hotspots.tessellation import CELL_M, M2_IN_KM2, Shape, Tessellation
 from gridsvc.reports.bulk_copy import copy_rows
-
-CELL_M = 250.0
-"""Side of a cell where none is given."""
 
 MOST_CELLS = 100_000
 
@@ -297,7 +294,7 @@ def _areas(session: Session, layer: str, cell_m: float | None, now: Moment) -> g
     city = areas_frame(session, outermost, now=now)
     outline = shapely.union_all(city.geometry.to_numpy())
     cells = Tessellation(cast("Shape", layer), cell_m)
-    number = outline.area / 1e6 / cells.cell_km2
+    number = outline.area / M2_IN_KM2 / cells.cell_km2
     if number > MOST_CELLS:
         raise HotspotsRefused(
             "cell_m",

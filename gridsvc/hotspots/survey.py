@@ -47,9 +47,6 @@ LEAST_CASES = 50
 MOST_TESTED = 1_000_000
 """Areas times choices: more would take minutes to test, and megabytes to tell."""
 
-CELL_M = 250.0
-"""Side of the square cells; small enough for a block, large enough to hold cases."""
-
 BANDWIDTH_M = 300.0
 """Of the smoothed surface: as far as one walks in five minutes."""
 

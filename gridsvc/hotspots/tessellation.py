@@ -21,6 +21,8 @@ Keys: TypeAlias = npt.NDArray[np.int64]
 Shape: TypeAlias = Literal["square", "hexagon"]
 
 SMALLEST_M = 1.0
+CELL_M = 250.0
+"""Size where none is given: small enough for a block, large enough to hold cases."""
 M2_IN_KM2 = 1e6
 
 # A key holds the row in its upper half and the column, made positive, in its lower one.
