@@ -267,7 +267,8 @@ class TestConversion:
             for a, b in zip(x, y, strict=True)
         ]
         many = np.column_stack(convert(x, y, source=source, target=target))
-        np.testing.assert_allclose(one_by_one, many, rtol=1e-11, atol=1e-11)
+        # An inverse ends when it is within 1e-10 degrees, for many when the last of them is.
+        np.testing.assert_allclose(one_by_one, many, rtol=1e-9, atol=2e-10)
         assert all(type(value) is float for value in one_by_one[2])
 
 
