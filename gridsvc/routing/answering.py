@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import shapely
 
 from gridsvc.crs import Geometries
@@ -36,7 +37,7 @@ from gridsvc.routing.ladders import (
 )
 from gridsvc.routing.rounding import rounded
 from gridsvc.routing.router import Door, Placed, Question
-from gridsvc.routing.rules import OWNERSHIP_UNCLEAR, Step
+from gridsvc.routing.rules import OWNERSHIP_UNCLEAR, Reach, Step
 from gridsvc.routing.snapshot import LAYER_ROOM, Snapshot
 
 Told: TypeAlias = dict[str, Any]
@@ -54,6 +55,7 @@ _ON_EDGE_M = 0.001
 _ACROSS_M = 1.0
 _NOTHING_OF_DISC = 1e-6
 _KEPT = 20_000
+_KEPT_MOMENTS = 50
 
 
 class NotHeld(Exception):
@@ -64,7 +66,7 @@ class NotHeld(Exception):
 class Moment:
     """An instant, as answers ask for it."""
 
-    at: datetime
+    written: str
     us: int
     minute: int
 
@@ -73,7 +75,7 @@ class Moment:
         """Take an instant to the city's time."""
         local = at.astimezone(zone)
         minute = local.weekday() * DAY_MIN + local.hour * 60 + local.minute
-        return cls(local, microseconds(at), minute)
+        return cls(local.isoformat(timespec="microseconds"), microseconds(at), minute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,15 @@ class Prepared:
         duties: By duty, None where it is vacant.
         escalation: The steps.
         deciding: The row whose edge matters; None where nobody is responsible on any rung.
+        body: All that as JSON, from the areas to the area whose edge matters, where no component
+            is asked for.
     """
 
     areas: Told
     duties: dict[Duty, Told | None]
     escalation: list[Told]
     deciding: int | None
+    body: bytes
 
 
 class Answerer:
@@ -153,36 +158,31 @@ class Answerer:
         self._zone = snapshot.scheme.zone
         self._places: dict[Any, Place] = {}
         self._parties: dict[str, Told] = {}
+        self._area_texts: dict[int, bytes] = {}
         self._borders: dict[int, Border] = {}
+        self._reaches: dict[str, Reach | None] = {}
         self._kinds: dict[str | None, tuple[str, ...]] = {}
         self._trees: dict[int, tuple[Ints, shapely.STRtree]] = {}
 
-    def answer(self, question: Question) -> Told:
+    def answer(self, question: Question, *, is_stale: bool = False) -> Told:
         """Answer as `gridsvc.routing.router.answer` does, names and phones masked.
+
+        Args:
+            question: See `Question`.
+            is_stale: Say that there may be a newer revision.
 
         Raises:
             QuestionError: the point or its time cannot be answered.
             NotHeld: an older revision answers for the instant.
         """
-        point = self.door.place(question)
-        moment = Moment.of(question.at or datetime.now(UTC), self._zone)
-        if moment.us < self.snapshot.effective_us:
-            raise NotHeld
-        category = question.category
-        if category is not None and not self.snapshot.rules.knows(category, moment.us):
-            raise self.door.unknown(category)
-        place = self._place(point, moment)
-        if not place.is_served:
-            raise OutsideServiceArea(
-                lon=point.lon, lat=point.lat, nearest=self._nearest(point, moment)
-            )
+        point, moment, place = self._asked(question)
         prepared = self._prepared(place, moment)
         foot, across = self._edge(point, prepared.deciding, moment)
         component = self._component(point, place, prepared, moment)
         told: Told = {
             "revision": self.snapshot.revision,
-            "at": moment.at.isoformat(timespec="microseconds"),
-            "category": category,
+            "at": moment.written,
+            "category": question.category,
             "areas": prepared.areas,
             **{name: prepared.duties[duty] for duty, name in TOLD_AS.items()},
             "escalation": prepared.escalation,
@@ -196,7 +196,7 @@ class Answerer:
             "component": None,
             "candidates": [],
             "tier": None,
-            "stale": False,
+            "stale": is_stale,
         }
         if component is not None:
             told |= component
@@ -205,11 +205,54 @@ class Answerer:
         elif question.accuracy_m:
             told |= self._alternatives(point, prepared.deciding, moment)
         told["vacant"] = [name for name in TOLD_AS.values() if told[name] is None]
-        is_on_edge = foot is not None and foot.distance_m <= _ON_EDGE_M and across is not None
         told["ambiguous"] = bool(
-            told["alternatives"] or told["candidates"] or (is_on_edge and told["component"] is None)
+            told["alternatives"]
+            or told["candidates"]
+            or (_is_on_edge(foot, across) and told["component"] is None)
         )
         return self.door.complete(point, told)
+
+    def answer_json(self, question: Question, *, is_stale: bool = False) -> bytes:
+        """Answer as `answer` does, written as JSON; most of it is written only once."""
+        if question.accuracy_m or self._reach(question.category):
+            return written(self.answer(question, is_stale=is_stale))
+        point, moment, place = self._asked(question)
+        prepared = self._prepared(place, moment)
+        foot, across = self._edge(point, prepared.deciding, moment)
+        head = {
+            "id": question.id,
+            "revision": self.snapshot.revision,
+            "at": moment.written,
+            "category": question.category,
+            **self.door.told(point),
+        }
+        return b"".join(
+            (
+                written(head)[:-1],
+                prepared.body,
+                b',"across":',
+                self._area_json(across),
+                b',"distance_m":',
+                written(rounded(foot.distance_m, 3) if foot else None),
+                _ENDS[_is_on_edge(foot, across), is_stale],
+            )
+        )
+
+    def _asked(self, question: Question) -> tuple[Placed, Moment, Place]:
+        """Find the areas over a point, or say why it has no answer."""
+        point = self.door.place(question)
+        moment = Moment.of(question.at or datetime.now(UTC), self._zone)
+        if moment.us < self.snapshot.effective_us:
+            raise NotHeld
+        category = question.category
+        if category is not None and not self.snapshot.rules.knows(category, moment.us):
+            raise self.door.unknown(category)
+        place = self._place(point, moment)
+        if not place.is_served:
+            raise OutsideServiceArea(
+                lon=point.lon, lat=point.lat, nearest=self._nearest(point, moment)
+            )
+        return point, moment, place
 
     # What certain areas mean
 
@@ -283,6 +326,8 @@ class Answerer:
         number = 0 if place.is_timeless else self._number(moment)
         prepared = place.told.get(number)
         if prepared is None:
+            if len(place.told) >= _KEPT_MOMENTS:
+                place.told.clear()
             prepared = place.told[number] = self._prepare(place, moment)
         return prepared
 
@@ -329,12 +374,24 @@ class Answerer:
         deciding = (
             responsible.area if responsible else self.snapshot.ladders.first_rung(place.areas)
         )
-        return Prepared(
-            self._areas(place),
-            duties,
-            escalation,
-            place.row_of[deciding] if deciding else None,
-        )
+        row = place.row_of[deciding] if deciding else None
+        areas = self._areas(place)
+        named = {name: duties[duty] for duty, name in TOLD_AS.items()}
+        body = {
+            "areas": {
+                layer.code: areas[layer.code]
+                for layer in self.snapshot.scheme.layers
+                if layer.code in areas
+            },
+            **named,
+            "vacant": [name for name, told in named.items() if told is None],
+            "component": None,
+            "candidates": [],
+            "tier": None,
+            "escalation": escalation,
+            "edge": {"of": self._area(row)},
+        }
+        return Prepared(areas, duties, escalation, row, b"," + written(body)[1:-2])
 
     # Pieces of an Answer, as `sql/functions/14_json.sql` writes them, keys in the order of jsonb
 
@@ -355,6 +412,15 @@ class Answerer:
             return None
         area = self.snapshot.key(row)
         return {"code": area.code, "name": self.snapshot.name(row), "layer": area.layer}
+
+    def _area_json(self, row: int | None) -> bytes:
+        if row is None:
+            return b"null"
+        kept = self._area_texts.get(row)
+        if kept is None:
+            kept = written(self._area(row))
+            _keep(self._area_texts, row, kept)
+        return kept
 
     def _party(self, code: str) -> Told:
         told = self._parties.get(code)
@@ -537,7 +603,7 @@ class Answerer:
     ) -> Told | None:
         """Tell whose the component is that a report is about; None: the ladder answers."""
         category = point.question.category
-        reach = self.snapshot.rules.reach(category) if category is not None else None
+        reach = self._reach(category)
         if category is None or reach is None:
             return None
         near = self.snapshot.components.near(
@@ -585,6 +651,16 @@ class Answerer:
             "tier": OWNERSHIP_UNCLEAR,
         }
 
+    def _reach(self, category: str | None) -> Reach | None:
+        if category is None:
+            return None
+        try:
+            return self._reaches[category]
+        except KeyError:
+            reach = self.snapshot.rules.reach(category)
+            _keep(self._reaches, category, reach)
+            return reach
+
     def _taken(self, place: Place, category: str, moment: Moment, why: str) -> Told | None:
         """Tell who takes components without a clear owner; None where nobody does."""
         unclear = self.snapshot.rules.unclear
@@ -603,6 +679,27 @@ class Answerer:
 
     def _numbered_party(self, number: int) -> Told:
         return self._party(self.snapshot.holders.parties.codes.text(number))
+
+
+def written(told: object) -> bytes:
+    """Write an answer as JSON."""
+    return orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+# What stands behind the distance of the edge, by whether another answer is possible and stale.
+_ENDS = {
+    (is_ambiguous, is_stale): b"},"
+    + written(
+        {"ambiguous": is_ambiguous, "probability": None, "alternatives": [], "stale": is_stale}
+    )[1:]
+    for is_ambiguous in (False, True)
+    for is_stale in (False, True)
+}
+
+
+def _is_on_edge(foot: Foot | None, across: int | None) -> bool:
+    """Tell whether a point belongs to an area and its neighbour alike."""
+    return foot is not None and across is not None and foot.distance_m <= _ON_EDGE_M
 
 
 def _climbing(place: Place, prepared: Prepared, responsible: Told) -> list[Told]:

@@ -163,13 +163,21 @@ class Door:
 
     def complete(self, point: Placed, told: dict[str, Any]) -> dict[str, Any]:
         """Add what only the door knows, and put the keys in the order that people read them."""
-        question = point.question
         areas = told["areas"]
         known = told | {
             "areas": {
                 layer.code: areas[layer.code] for layer in self.scheme.layers if layer.code in areas
             },
-            "id": question.id,
+            "id": point.question.id,
+            **self.told(point),
+        }
+        return {key: known[key] for key in ANSWER_KEYS}
+
+    @staticmethod
+    def told(point: Placed) -> dict[str, Any]:
+        """Tell the point as it was given and as it was understood."""
+        question = point.question
+        return {
             "point": {"lon": round(point.lon, 8), "lat": round(point.lat, 8)},
             "input": {
                 "x": question.x,
@@ -178,7 +186,6 @@ class Door:
                 "accuracy_m": question.accuracy_m,
             },
         }
-        return {key: known[key] for key in ANSWER_KEYS}
 
 
 def _require_numbers(question: Question, crs: Crs) -> None:
