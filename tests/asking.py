@@ -95,21 +95,24 @@ def in_memory(answer: Callable[[Question], _T], question: Question) -> _T | Grid
 
 
 def differences(
-    session: Session, answerer: Answerer, questions: Sequence[Question]
+    session: Session, answerers: Sequence[Answerer], questions: Sequence[Question]
 ) -> tuple[list[Question], Counter[str]]:
     """List the questions that memory answers otherwise than SQL, to the byte, and count the kinds.
 
-    Those that the snapshot leaves to SQL are counted as `left`.
+    Those that the snapshots leave to SQL are counted as `left`.
     """
     _, expected = answer_many(session, questions)
     other: list[Question] = []
     kinds: Counter[str] = Counter()
     for question, wanted in zip(questions, expected, strict=True):
-        told = in_memory(answerer.answer, question)
+        told = in_memory(answerers[0].answer, question)
         kinds.update(_kinds(told))
-        if told is not None and not (
-            _text(told) == _text(wanted) == _text(in_memory(answerer.answer_json, question))
-        ):
+        texts = {
+            _text(in_memory(answer, question))
+            for answerer in answerers
+            for answer in (answerer.answer, answerer.answer_json)
+        }
+        if texts != {_text(None if told is None else wanted)}:
             other.append(question)
     return other, kinds
 

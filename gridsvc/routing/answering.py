@@ -5,7 +5,6 @@ test holds the two against each other. What does not hang on the exact point is 
 set of areas that covers points, kind of category and moment, and kept.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -13,7 +12,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import shapely
 
@@ -38,11 +36,9 @@ from gridsvc.routing.ladders import (
 from gridsvc.routing.rounding import rounded
 from gridsvc.routing.router import Door, Placed, Question
 from gridsvc.routing.rules import OWNERSHIP_UNCLEAR, Reach, Step
-from gridsvc.routing.snapshot import LAYER_ROOM, Snapshot
+from gridsvc.routing.snapshot import Snapshot
 
 Told: TypeAlias = dict[str, Any]
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
 
 TOLD_AS = {
     Duty.RESPONSIBILITY: "responsible",
@@ -275,9 +271,8 @@ class Answerer:
             place = self._places.get(key)
             if place is not None:
                 return place
-            rows = rows[self._is_valid(rows, moment)]
-        rows = rows[np.argsort(snapshot.areas.order[snapshot.areas.area[rows]])]
-        place = self._make_place(tuple(rows.tolist()), category)
+            rows = rows[self.snapshot.areas.is_valid(rows, moment.us)]
+        place = self._make_place(tuple(snapshot.areas.sorted(rows).tolist()), category)
         _keep(self._places, key, place)
         return place
 
@@ -475,7 +470,7 @@ class Answerer:
         distance_m[shapely.intersects_xy(border.shapes, foot.x, foot.y)] = 0.0
         near = distance_m <= _ACROSS_M
         if not border.is_timeless:
-            near &= self._is_valid(rows, moment)
+            near &= self.snapshot.areas.is_valid(rows, moment.us)
         # Neighbours that share the edge are equally near, and the code decides: they come in order.
         best: tuple[float, int] | None = None
         for place in np.flatnonzero(near).tolist():
@@ -486,27 +481,15 @@ class Answerer:
 
     def _border(self, row: int) -> Border:
         """Find the areas of a row's layer that come within reach of its edge."""
-        index, areas = self.snapshot.index, self.snapshot.areas
-        shape = index.boundary(row)
-        west, south, east, north = shape.bounds
-        reach_m = math.hypot(east - west, north - south) / 2 + _ACROSS_M
-        near = index.near((west + east) / 2, (south + north) / 2, reach_m)
-        order = areas.order[areas.area[near]]
-        alike = order // LAYER_ROOM == areas.order[areas.area[row]] // LAYER_ROOM
-        others = near[alike & (areas.area[near] != areas.area[row])]
+        index = self.snapshot.index
+        others = self.snapshot.beside(row, _ACROSS_M)
         shapes = np.array([index.boundary(other) for other in others.tolist()], object)
-        reached = shapely.dwithin(shapes, shapely.boundary(shape), _ACROSS_M + _ON_EDGE_M)
+        rim = shapely.boundary(index.boundary(row))
+        reached = shapely.dwithin(shapes, rim, _ACROSS_M + _ON_EDGE_M)
         others, shapes = others[reached], shapes[reached]
-        by_code = np.argsort(areas.order[areas.area[others]])
         shapely.prepare(shapes)
-        return Border(
-            others[by_code], shapes[by_code], is_timeless=bool(areas.always[others].all())
-        )
-
-    def _is_valid(self, rows: Ints, moment: Moment) -> Mask:
-        areas = self.snapshot.areas
-        valid: Mask = (areas.from_us[rows] <= moment.us) & (moment.us < areas.to_us[rows])
-        return valid
+        is_timeless = bool(self.snapshot.areas.always[others].all())
+        return Border(others, shapes, is_timeless=is_timeless)
 
     def _alternatives(self, point: Placed, deciding: int | None, moment: Moment) -> Told:
         """Share the disc of error out among those who may be responsible: `16_alternatives.sql`."""
@@ -517,7 +500,7 @@ class Answerer:
         ladder = snapshot.ladders.ladder(Duty.RESPONSIBILITY, question.category)
         rungs = {rung.layer: place for place, rung in enumerate(ladder)}
         near = snapshot.index.near(point.x, point.y, question.accuracy_m or 0.0)
-        near = near[self._is_valid(near, moment)]
+        near = near[snapshot.areas.is_valid(near, moment.us)]
         asked = [
             (rungs[area.layer], area.code, row)
             for row in near.tolist()
@@ -588,9 +571,9 @@ class Answerer:
         period = int(np.searchsorted(snapshot.instants_us, moment.us, side="right"))
         kept = self._trees.get(period)
         if kept is None:
-            tiling = snapshot.is_tiling()
-            rows = np.flatnonzero(tiling)
-            rows = rows[self._is_valid(rows, moment)]
+            rows = np.flatnonzero(snapshot.index.ids >= 0)
+            rows = rows[snapshot.is_tiling(rows)]
+            rows = rows[self.snapshot.areas.is_valid(rows, moment.us)]
             shapes = [snapshot.index.boundary(row) for row in rows.tolist()]
             self._trees = {period: (rows, shapely.STRtree(shapes))}  # one is enough: few ask
             kept = self._trees[period]

@@ -5,7 +5,7 @@ Distances are compared to the millimetre, as they are told.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -63,6 +63,24 @@ class Components:
             component_records(rows, categories, parties),
             pa.chunked_array([[row[1] for row in rows]], pa.string()),
             categories,
+        )
+
+    def changed(self, *, ended: Iterable[int], rows: Sequence[Row], parties: Register) -> Self:
+        """Give the components of a later revision: without some (ids), and with new rows."""
+        ended = list(ended)
+        if not (ended or rows):
+            return self
+        categories = tuple(dict.fromkeys((*self.categories, *(row[2] for row in rows))))
+        added = component_records(rows, categories, parties)
+        records = self.records.copy()
+        gone = np.isin(records["id"], ended)
+        records["to_us"][gone] = records["from_us"][gone]  # trees know it by its place
+        touched = {categories[number] for number in added["category"].tolist()}
+        return type(self)(
+            np.concatenate([records, added]),
+            pa.chunked_array([*self.codes.chunks, pa.array([row[1] for row in rows], pa.string())]),
+            categories,
+            {category: tree for category, tree in self._trees.items() if category not in touched},
         )
 
     def near(self, category: str, *, x: float, y: float, within_m: float, at_us: int) -> list[Near]:

@@ -66,14 +66,12 @@ class Vocabulary:
     categories: tuple[str, ...] = ()
     hours: tuple[str, ...] = ()
 
-    def with_more(
-        self, roles: Iterable[str], categories: Iterable[str | None], hours: Iterable[str]
-    ) -> Self:
-        """Number further words; the others keep their numbers."""
+    def with_words_of(self, rows: Sequence[Row]) -> Self:
+        """Number the words of rows of `sql/snapshot_holders.sql`; the others keep their numbers."""
         return type(self)(
-            tuple(dict.fromkeys((*self.roles, *roles))),
-            tuple(dict.fromkeys((*self.categories, *filter(None, categories)))),
-            tuple(dict.fromkeys((*self.hours, *hours))),
+            tuple(dict.fromkeys((*self.roles, *(row[6] for row in rows)))),
+            tuple(dict.fromkeys((*self.categories, *(row[7] for row in rows if row[7])))),
+            tuple(dict.fromkeys((*self.hours, *(row[8] for row in rows)))),
         )
 
 
@@ -112,6 +110,15 @@ class Parties:
             return renamed
         kind, name, phone = (column[number].as_py() for column in self.faces.columns)
         return Party(self.codes.text(number), kind, name, phone)
+
+    def table(self) -> pa.Table:
+        """Give code, kind, name and phone of all in one table, those named anew in their place."""
+        if not self.renamed:
+            return self.faces.add_column(0, "code", self.codes.texts)
+        rows = [self.party(number)._asdict() for number in range(len(self.codes))]
+        return pa.Table.from_pylist(
+            rows, self.faces.schema.insert(0, pa.field("code", pa.string()))
+        )
 
     def with_more(self, rows: Sequence[Row]) -> Self:
         """Take up parties that are new or named anew."""
@@ -175,6 +182,50 @@ class Holders:
             always &= ~away[records["party"]]
         starts = np.searchsorted(records["area"], np.arange(len(areas) + 1, dtype=np.int32))
         return cls(records, starts, absences, areas, parties, words, hours, effective_us, always)
+
+    def changed(  # noqa: PLR0913  what may have changed
+        self,
+        *,
+        ended: Iterable[int],
+        rows: Sequence[Row],
+        absent_ended: Iterable[int],
+        absent_rows: Sequence[Row],
+        areas: Register,
+        parties: Parties,
+        effective_us: int,
+    ) -> Self:
+        """Give the holders of a later revision.
+
+        Args:
+            ended: Ids of assignments that it holds no more.
+            rows: Those that are new, as `sql/snapshot_holders.sql` gives them.
+            absent_ended: Ids of absences that it holds no more.
+            absent_rows: Those that are new, as `sql/snapshot_absences.sql` gives them.
+            areas: The register, with the new areas.
+            parties: With the new ones.
+            effective_us: The first instant for which it answers.
+        """
+        ended, absent_ended = list(ended), list(absent_ended)
+        if not (ended or rows or absent_ended or absent_rows):
+            # Nobody stands elsewhere, though areas may have come.
+            more = np.full(len(areas) - len(self.areas), len(self.records), np.int64)
+            starts = np.concatenate([self.starts, more])
+            return replace(self, starts=starts, areas=areas, parties=parties)
+        words = self.words.with_words_of(rows)
+        records = self.records
+        if ended or rows:
+            records = records[~np.isin(records["id"], ended)]
+            added = holder_records(rows, areas, parties.codes, words)
+            # Those of the areas concerned are sorted anew, the others keep their order.
+            concerned = np.isin(records["area"], added["area"])
+            added = np.concatenate([records[concerned], added])
+            added = added[_order(added, words)]
+            records = records[~concerned]
+            records = np.insert(records, np.searchsorted(records["area"], added["area"]), added)
+        absences = self.absences[~np.isin(self.absences["id"], absent_ended)]
+        absences = np.concatenate([absences, absence_records(absent_rows, parties.codes)])
+        absences = absences[np.lexsort((absences["id"], absences["party"]))]
+        return self.of(records, absences, areas, parties, words, effective_us)
 
     def on(self, area: AreaKey, duty: Duty, rank: int) -> Watch:
         """List the assignments of a duty, at a rank, on one area; see `Ladders.held_on`."""
@@ -259,10 +310,10 @@ def holder_records(
         )
         texts = list(map(area_text, map(AreaKey, layers, codes)))
         records["id"] = ids
-        records["area"] = _numbers(texts, areas)
+        records["area"] = areas.numbers(texts)
         records["duty"] = [DUTIES.index(Duty(duty)) for duty in duties]
         records["rank"] = ranks
-        records["party"] = _numbers(holders, parties)
+        records["party"] = parties.numbers(holders)
         records["role"] = _places(roles, words.roles)
         records["category"] = _places(categories, words.categories)
         records["hours"] = _places(hours, words.hours)
@@ -283,21 +334,10 @@ def absence_records(rows: Sequence[Row], parties: Register) -> Records:
     if rows:
         ids, holders, froms, tos = zip(*rows, strict=True)
         records["id"] = ids
-        records["party"] = _numbers(holders, parties)
+        records["party"] = parties.numbers(holders)
         records["from_us"] = froms
         records["to_us"] = [FOREVER_US if end is None else end for end in tos]
     return records[np.lexsort((records["id"], records["party"]))]
-
-
-_MANY = 1_000
-
-
-def _numbers(texts: Sequence[str], register: Register) -> Ints:
-    """Look texts up that are all in a register."""
-    if len(texts) < _MANY:
-        return np.array([register.number(text) for text in texts], np.int64)
-    known = {text: number for number, text in enumerate(register.texts.to_pylist())}
-    return np.fromiter(map(known.__getitem__, texts), np.int64, len(texts))
 
 
 def _places(words: Sequence[str | None], vocabulary: Sequence[str]) -> list[int]:

@@ -5,11 +5,16 @@ tens of megabytes in every process to hold. A column of Arrow's is opened in no 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+
+# From so many look-ups on a dictionary pays, though it must be made first.
+_MANY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +24,12 @@ class Register:
     Attributes:
         texts: (n,) strings without nulls.
         sorted_count: So many of them, from the first, are sorted bytewise.
+        later: The numbers of the others.
     """
 
     texts: pa.ChunkedArray
     sorted_count: int
-    _later: Mapping[str, int] = field(default_factory=dict, repr=False)
+    later: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, texts: pa.ChunkedArray, sorted_count: int) -> Self:
@@ -47,10 +53,17 @@ class Register:
 
     def number(self, text: str) -> int | None:
         """Find the number of a text; None where it has none."""
-        if (later := self._later.get(text)) is not None:
+        if (later := self.later.get(text)) is not None:
             return later
         place = self.place(text)
         return place if place < self.sorted_count and self.text(place) == text else None
+
+    def numbers(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Find the numbers of texts that all have one."""
+        if len(texts) < _MANY:
+            return np.array([self.number(text) for text in texts], np.int64)
+        known = {text: number for number, text in enumerate(self.texts.to_pylist())}
+        return np.fromiter(map(known.__getitem__, texts), np.int64, len(texts))
 
     def place(self, text: str) -> int:
         """Tell how many of the sorted texts come before one."""
@@ -63,6 +76,6 @@ class Register:
         if not fresh:
             return self
         grown = pa.chunked_array([*self.texts.chunks, pa.array(fresh, pa.string())])
-        later = dict(self._later)
+        later = dict(self.later)
         later |= {text: len(self) + n for n, text in enumerate(fresh)}
         return type(self)(grown, self.sorted_count, later)

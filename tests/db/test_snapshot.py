@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -12,6 +13,7 @@ from gridsvc.db import create_engine
 from gridsvc.errors import NothingPublished
 from gridsvc.grids.changesets import publish
 from gridsvc.routing.answering import Answerer, NotHeld
+from gridsvc.routing.kept_snapshots import keep, last_kept
 from gridsvc.routing.router import Question
 from gridsvc.routing.snapshot import Snapshot
 from tests import small_city
@@ -33,14 +35,20 @@ EVERYWHERE = {"alternatives", "edge", "across", "left", "OutsideServiceArea", "U
 
 
 @pytest.fixture(scope="module", params=CITIES)
-def unrest(request: pytest.FixtureRequest, make_database: MakeDatabase) -> Iterator[Engine]:
-    """A made-up city in which people are away, hand over and work in shifts, and areas change."""
+def unrest(
+    request: pytest.FixtureRequest, make_database: MakeDatabase
+) -> Iterator[tuple[Engine, Snapshot]]:
+    """A made-up city in which people are away, hand over and work in shifts, and areas change.
+
+    With it comes what it was before.
+    """
     url = make_database()
     found_city(url, request.param)
     engine = create_engine(url)
     with Session(engine) as session, session.begin():
+        before = Snapshot.load(session.connection())
         _stir(session)
-    yield engine
+    yield engine, before
     engine.dispose()
 
 
@@ -117,11 +125,18 @@ def _rename_area(session: Session, change_set: int, replaced: int, at: datetime)
     )
 
 
-def test_memory_answers_what_sql_answers(unrest: Engine, request: pytest.FixtureRequest) -> None:
-    with Session(unrest) as session:
-        answerer = Answerer(Snapshot.load(session.connection()))
-        questions = questions_about(answerer.snapshot, QUESTIONS)
-        other, kinds = differences(session, answerer, questions)
+def test_memory_answers_what_sql_answers(
+    unrest: tuple[Engine, Snapshot], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    engine, before = unrest
+    with Session(engine) as session:
+        loaded = Snapshot.load(session.connection())
+        advanced = before.advanced(session.connection())
+        keep(advanced, tmp_path)
+        kept = last_kept(tmp_path)
+        assert kept
+        answerers = [Answerer(snapshot) for snapshot in (loaded, advanced, kept)]
+        other, kinds = differences(session, answerers, questions_about(loaded, QUESTIONS))
     assert other == []
     city: str = request.node.callspec.params["unrest"]
     assert (CITIES[city] | EVERYWHERE) - kinds.keys() == set()

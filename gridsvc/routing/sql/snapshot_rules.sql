@@ -1,14 +1,7 @@
--- What a revision's scheme says, as far as answers rest on it.
---   %(revision)s  number; null is the newest
--- One row: number, effective_us (microseconds since 1970 UTC), rules (JSON); none where there is no
--- such revision. An instant in it is microseconds too, an open end null.
-WITH chosen AS (
-    SELECT v.* FROM gridsvc.revision AS v
-    WHERE v.number = coalesce(CAST(%(revision)s AS integer),
-                              (SELECT max(number) FROM gridsvc.revision))
-)
-SELECT v.number, (extract(epoch FROM v.effective_at) * 1000000)::bigint AS effective_us,
-       jsonb_build_object(
+-- What a version of the scheme says, as far as answers rest on it.
+--   %(scheme_id)s  version
+-- Column: rules (JSON). An instant in it is microseconds since 1970 UTC, an open end null.
+SELECT jsonb_build_object(
     'scheme_id', v.scheme_id,
     'document', (SELECT k.document FROM gridsvc.scheme AS k WHERE k.id = v.scheme_id),
     'layers', (
@@ -38,4 +31,4 @@ SELECT v.number, (extract(epoch FROM v.effective_at) * 1000000)::bigint AS effec
         SELECT jsonb_agg(jsonb_build_array(t.code, t.duty, t.layer))
         FROM gridsvc.tier AS t WHERE t.scheme_id = v.scheme_id), '[]')
 ) AS rules
-FROM chosen AS v
+FROM (SELECT CAST(%(scheme_id)s AS integer) AS scheme_id) AS v
