@@ -316,6 +316,9 @@ class Area(Base):
         Index("area_key_idx", text("(id::integer)")),
         # Finds the neighbours of an area.
         Index("area_boundary_idx", "layer", "boundary", postgresql_using="gist"),
+        # What a revision changed.
+        Index("area_rev_from_idx", "rev_from"),
+        Index("area_rev_to_idx", "rev_to", postgresql_where=text("rev_to IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -391,6 +394,9 @@ class Assignment(Base):
         ),
         Index("assignment_area_idx", "layer", "area_code", "duty", "rank"),
         Index("assignment_party_idx", "party_code"),
+        # What a revision changed.
+        Index("assignment_rev_from_idx", "rev_from"),
+        Index("assignment_rev_to_idx", "rev_to", postgresql_where=text("rev_to IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -429,6 +435,9 @@ class Absence(Base):
             name="absence_one_version_excl",
         ),
         Index("absence_party_idx", "party_code", "valid_from"),
+        # What a revision changed.
+        Index("absence_rev_from_idx", "rev_from"),
+        Index("absence_rev_to_idx", "rev_to", postgresql_where=text("rev_to IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -455,6 +464,9 @@ class Component(Base):
             name="component_one_version_excl",
         ),
         Index("component_place_idx", "category", "point", postgresql_using="gist"),
+        # What a revision changed.
+        Index("component_rev_from_idx", "rev_from"),
+        Index("component_rev_to_idx", "rev_to", postgresql_where=text("rev_to IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -8,7 +8,7 @@ and most have a single link.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self, TypeAlias
 
@@ -86,8 +86,16 @@ class Held:
         return (
             self.is_assigned(at_us)
             and covers_minute(self.hours, minute)
-            and not any(start <= at_us < end for start, end in self.absences)
+            and not self.is_absent(at_us)
         )
+
+    def is_absent(self, at_us: int) -> bool:
+        """Tell whether the party is away at an instant."""
+        return any(start <= at_us < end for start, end in self.absences)
+
+    def order_away(self, minute: int) -> tuple[bool, int, str]:
+        """Give a key: of those who are off one stands in for the first."""
+        return not covers_minute(self.hours, minute), -len(self.category or ""), self.party_code
 
     def covers(self, category: str | None) -> bool:
         """Tell whether it is held for a class; without a class only general ones count."""
@@ -100,13 +108,21 @@ Watch: TypeAlias = tuple[Held, ...]
 """Who may hold a duty on one area at one rank, in the order of asking: the first on duty does."""
 
 
-class Pair(NamedTuple):
-    """Who leads and who assists on one area, while that is in force."""
+class Neighbour(NamedTuple):
+    """An area that shares an edge with another, while it is in force."""
 
-    leads: Watch
-    assistants: Watch
+    area: AreaKey
     from_us: int
     to_us: int
+    version: int
+
+
+class Pair(NamedTuple):
+    """Who leads and who assists on a neighbouring area."""
+
+    near: Neighbour
+    leads: Watch
+    assistants: Watch
 
 
 class Post(NamedTuple):
@@ -118,6 +134,8 @@ class Post(NamedTuple):
         assistants: Those of rank 2; empty where nobody asks for them.
         stand_ins: The scheme's rule.
         neighbours: Pairs of the neighbours, the longest shared edge first, if they may stand in.
+        is_locality: Whether it is the last rung of its ladder.
+        skipped: The covering areas of earlier rungs; nobody is on duty there if this post decides.
     """
 
     area: AreaKey
@@ -125,32 +143,50 @@ class Post(NamedTuple):
     assistants: Watch
     stand_ins: tuple[StandInBy, ...]
     neighbours: tuple[Pair, ...]
+    is_locality: bool = False
+    skipped: tuple[AreaKey, ...] = ()
 
 
 Chain: TypeAlias = tuple[Post, ...]
 """Posts in the order in which they are asked; the first that somebody looks after decides."""
 
 
+class Relief(NamedTuple):
+    """That somebody stands in.
+
+    Attributes:
+        away: The lead who is off: the one whose shift it is, else one of another shift.
+        is_absent: Whether that is so because of an absence; else it is off shift.
+        by: Who stands in.
+        source: The neighbour whose pair it is; None where the assistant stands in.
+    """
+
+    away: Held
+    is_absent: bool
+    by: StandInBy
+    source: Neighbour | None
+
+
 class Decided(NamedTuple):
     """Who answers: the lead or who stands in, and the one who assists."""
 
-    area: AreaKey
+    post: Post
     lead: Held
     assistant: Held | None
+    relief: Relief | None = None
 
-
-class Neighbour(NamedTuple):
-    """An area that shares an edge with another, while it is in force."""
-
-    area: AreaKey
-    from_us: int
-    to_us: int
+    @property
+    def area(self) -> AreaKey:
+        """The area on which the duty is held."""
+        return self.post.area
 
 
 AreasByLayer: TypeAlias = Mapping[str, Sequence[AreaKey]]
 """What covers a point; within a layer the lowest code (bytewise) first."""
 
 _Slot: TypeAlias = tuple[AreaKey, Duty, int]
+
+HeldOn: TypeAlias = Callable[[AreaKey, Duty, int], Watch]
 
 
 def on_duty(watch: Watch, *, at_us: int, minute: int) -> Held | None:
@@ -164,27 +200,38 @@ def on_duty(watch: Watch, *, at_us: int, minute: int) -> Held | None:
 def decide(chain: Chain, *, at_us: int, minute: int) -> Decided | None:
     """Find who answers at an instant; None where nobody holds the duty."""
     for post in chain:
-        if lead := on_duty(post.leads, at_us=at_us, minute=minute):
-            assistant = on_duty(post.assistants, at_us=at_us, minute=minute)
-            return Decided(post.area, lead, assistant)
-        if post.stand_ins and any(held.is_assigned(at_us) for held in post.leads):
-            for by in post.stand_ins:
-                if decided := _stood_in(post, by, at_us=at_us, minute=minute):
-                    return decided
+        if decided := looked_after(post, at_us=at_us, minute=minute):
+            return decided
     return None
 
 
-def _stood_in(post: Post, by: StandInBy, *, at_us: int, minute: int) -> Decided | None:
+def looked_after(post: Post, *, at_us: int, minute: int) -> Decided | None:
+    """Find who looks after one area: the lead on duty, else a stand-in; None: nobody does."""
+    if lead := on_duty(post.leads, at_us=at_us, minute=minute):
+        return Decided(post, lead, on_duty(post.assistants, at_us=at_us, minute=minute))
+    assigned = post.stand_ins and [held for held in post.leads if held.is_assigned(at_us)]
+    if assigned:
+        away = min(assigned, key=lambda held: held.order_away(minute))
+        for by in post.stand_ins:
+            if decided := _stood_in(post, by, away, at_us=at_us, minute=minute):
+                return decided
+    return None
+
+
+def _stood_in(post: Post, by: StandInBy, away: Held, *, at_us: int, minute: int) -> Decided | None:
+    is_absent = away.is_absent(at_us)
     if by is StandInBy.ASSISTANT:
         assistant = on_duty(post.assistants, at_us=at_us, minute=minute)
-        return Decided(post.area, assistant, None) if assistant else None
-    for pair in post.neighbours:
-        if pair.from_us <= at_us < pair.to_us:
-            assistant = on_duty(pair.assistants, at_us=at_us, minute=minute)
-            if lead := on_duty(pair.leads, at_us=at_us, minute=minute):
-                return Decided(post.area, lead, assistant)
+        relief = Relief(away, is_absent, by, None)
+        return Decided(post, assistant, None, relief) if assistant else None
+    for near, leads, assistants in post.neighbours:
+        if near.from_us <= at_us < near.to_us:
+            relief = Relief(away, is_absent, by, near)
+            assistant = on_duty(assistants, at_us=at_us, minute=minute)
+            if lead := on_duty(leads, at_us=at_us, minute=minute):
+                return Decided(post, lead, assistant, relief)
             if assistant:
-                return Decided(post.area, assistant, None)
+                return Decided(post, assistant, None, relief)
     return None
 
 
@@ -194,51 +241,25 @@ class Ladders:
 
     Attributes:
         rungs: By duty and category prefix ("" is all categories), most specific layer first.
-        slots: Assignments by area, duty and rank, the longest category prefix first.
+        held_on: Gives the assignments on an area, for a duty at a rank, the longest category
+            prefix first.
         tiling: Layers in which a point has one owner, the lowest code.
         stand_ins: The scheme's rule for each duty that has one, in order.
         neighbours: By area and version of it (id) that may need them, the longest shared edge
             first.
         instants_us: Where periods begin or end, sorted.
         week_marks: Minutes of the week at which hours begin or end, sorted.
+        prefixes: Of categories, for which a ladder or an assignment is, sorted.
     """
 
     rungs: Mapping[tuple[Duty, str], tuple[Rung, ...]]
-    slots: Mapping[_Slot, Watch]
+    held_on: HeldOn
     tiling: frozenset[str]
-    stand_ins: Mapping[Duty, tuple[StandInBy, ...]] = field(default_factory=dict)
-    neighbours: Mapping[int, tuple[Neighbour, ...]] = field(default_factory=dict)
-    instants_us: Ints = field(init=False)
-    week_marks: Ints = field(init=False)
-    _prefixes: tuple[str, ...] = field(init=False)
-    _ladder_prefixes: Mapping[Duty, tuple[str, ...]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        held = [one for watch in self.slots.values() for one in watch if not one.always]
-        ends = {end for one in held for end in (one.from_us, one.to_us)}
-        ends.update(end for one in held for away in one.absences for end in away)
-        ends.update(
-            end
-            for several in self.neighbours.values()
-            for one in several
-            for end in (one.from_us, one.to_us)
-        )
-        marks = {mark for hours in {one.hours for one in held} for span in hours for mark in span}
-        prefixes = {category for _, category in self.rungs}
-        prefixes.update(one.category or "" for watch in self.slots.values() for one in watch)
-        found = {
-            "instants_us": np.array(sorted(ends), np.int64),
-            "week_marks": np.array(sorted(marks), np.int64),
-            "_prefixes": tuple(sorted(prefixes)),
-            "_ladder_prefixes": {
-                duty: tuple(sorted((prefix for of, prefix in self.rungs if of is duty), key=len))[
-                    ::-1
-                ]
-                for duty in Duty
-            },
-        }
-        for name, value in found.items():
-            object.__setattr__(self, name, value)
+    stand_ins: Mapping[Duty, tuple[StandInBy, ...]]
+    neighbours: Mapping[int, tuple[Neighbour, ...]]
+    instants_us: Ints
+    week_marks: Ints
+    prefixes: tuple[str, ...]
 
     @classmethod
     def of(
@@ -258,13 +279,29 @@ class Ladders:
             slot: tuple(sorted(several, key=lambda one: -len(one.category or "")))
             for slot, several in slots.items()
         }
-        return cls(rungs, ordered, frozenset(tiling), stand_ins, neighbours)
+        timed = [one for watch in ordered.values() for one in watch if not one.always]
+        ends = {end for one in timed for end in (one.from_us, one.to_us)}
+        ends.update(end for one in timed for away in one.absences for end in away)
+        ends.update(end for few in neighbours.values() for one in few for end in one[1:3])
+        marks = {mark for hours in {one.hours for one in timed} for span in hours for mark in span}
+        prefixes = {category for _, category in rungs}
+        prefixes.update(one.category or "" for watch in ordered.values() for one in watch)
+        return cls(
+            rungs,
+            lambda area, duty, rank: ordered.get((area, duty, rank), ()),
+            frozenset(tiling),
+            stand_ins,
+            neighbours,
+            np.array(sorted(ends), np.int64),
+            np.array(sorted(marks), np.int64),
+            tuple(sorted(prefixes)),
+        )
 
     def kind_of(self, category: str | None) -> tuple[str, ...] | None:
         """Give what matters of a category here: classes of one kind have the same chains."""
         if category is None:
             return None
-        return tuple(prefix for prefix in self._prefixes if category.startswith(prefix))
+        return tuple(prefix for prefix in self.prefixes if category.startswith(prefix))
 
     def moments(self, at_us: Ints, minutes: Ints) -> Ints:
         """Number the moments: at two of one number the same assignments hold."""
@@ -274,15 +311,17 @@ class Ladders:
 
     def ladder(self, duty: Duty, category: str | None) -> tuple[Rung, ...]:
         """Find the ladder with the longest matching category prefix."""
-        for prefix in self._ladder_prefixes[duty]:
-            if not prefix or (category and category.startswith(prefix)):
-                return self.rungs[duty, prefix]
-        return ()
+        fitting = [
+            prefix
+            for of, prefix in self.rungs
+            if of is duty and (category or "").startswith(prefix)
+        ]
+        return self.rungs[duty, max(fitting, key=len)] if fitting else ()
 
     def watch(self, area: AreaKey, duty: Duty, category: str | None, *, rank: int = LEAD) -> Watch:
         """List who may hold a duty on one area for a category, in the order of asking."""
         watch: list[Held] = []
-        for held in self.slots.get((area, duty, rank), ()):
+        for held in self.held_on(area, duty, rank):
             if held.covers(category):
                 watch.append(held)
                 if held.always:
@@ -306,26 +345,30 @@ class Ladders:
             version_of: Gives the id of the version of each of the areas.
         """
         chain: list[Post] = []
-        for layer, _ in self.ladder(duty, category):
+        skipped: list[AreaKey] = []
+        for layer, is_locality in self.ladder(duty, category):
             asked = areas.get(layer, ())
             # A tiling layer has one owner; overlays are asked one by one.
             for area in asked[:1] if layer in self.tiling else asked:
-                leads = self.watch(area, duty, category)
-                if leads:
-                    chain.append(self._post(area, leads, duty, category, version_of))
-                    if leads[-1].always:
+                post = self.post(area, duty, category, version_of=version_of)
+                if post.leads:
+                    chain.append(post._replace(is_locality=is_locality, skipped=tuple(skipped)))
+                    if post.leads[-1].always:
                         return tuple(chain)
+                skipped.append(area)
         return tuple(chain)
 
-    def _post(
+    def post(
         self,
         area: AreaKey,
-        leads: Watch,
         duty: Duty,
         category: str | None,
+        *,
         version_of: Callable[[AreaKey], int],
     ) -> Post:
-        stand_ins = () if leads[-1].always else self.stand_ins.get(duty, ())
+        """List who may hold a duty on one area, whatever the ladder; see `chain`."""
+        leads = self.watch(area, duty, category)
+        stand_ins = () if not leads or leads[-1].always else self.stand_ins.get(duty, ())
         asks_assistants = duty is Duty.ENFORCEMENT or StandInBy.ASSISTANT in stand_ins
         asks_neighbours = StandInBy.NEIGHBOUR in stand_ins
         neighbours = self.neighbours.get(version_of(area), ()) if asks_neighbours else ()
@@ -336,10 +379,9 @@ class Ladders:
             stand_ins,
             tuple(
                 Pair(
+                    near,
                     self.watch(near.area, duty, category),
                     self.watch(near.area, duty, category, rank=ASSISTANT),
-                    near.from_us,
-                    near.to_us,
                 )
                 for near in neighbours
             ),
@@ -373,7 +415,17 @@ def load_ladders(connection: Connection, revision: int) -> Ladders:
         held,
         tiling=tiling,
         stand_ins=stand_ins,
-        neighbours=_load_neighbours(connection, revision, held, stand_ins),
+        neighbours=load_neighbours(
+            connection,
+            revision,
+            {
+                one.area
+                for one in held
+                if one.rank == LEAD
+                and not one.always
+                and StandInBy.NEIGHBOUR in stand_ins.get(one.duty, ())
+            },
+        ),
     )
 
 
@@ -410,22 +462,15 @@ def _load_held(connection: Connection, revision: int) -> list[Held]:
     return held
 
 
-def _load_neighbours(
-    connection: Connection,
-    revision: int,
-    held: Iterable[Held],
-    stand_ins: Mapping[Duty, tuple[StandInBy, ...]],
+def load_neighbours(
+    connection: Connection, revision: int, areas: Iterable[AreaKey]
 ) -> dict[int, tuple[Neighbour, ...]]:
-    """Find the neighbours of areas that may need them: where who leads may be off."""
-    wanted = sorted(
-        {
-            one.area
-            for one in held
-            if one.rank == LEAD
-            and not one.always
-            and StandInBy.NEIGHBOUR in stand_ins.get(one.duty, ())
-        }
-    )
+    """Find the neighbours of areas that may need them: where who leads may be off.
+
+    Returns:
+        By version of each area (id), the longest shared edge first.
+    """
+    wanted = sorted(areas)
     neighbours: dict[int, tuple[Neighbour, ...]] = {}
     if wanted:
         layers, codes = zip(*wanted, strict=True)
@@ -434,7 +479,11 @@ def _load_neighbours(
             {"revision": revision, "layers": list(layers), "codes": list(codes)},
         )
         for row in rows:
-            near = Neighbour(AreaKey(row.layer, row.code), *_period(row.valid_from, row.valid_to))
+            near = Neighbour(
+                AreaKey(row.layer, row.code),
+                *_period(row.valid_from, row.valid_to),
+                version=row.near_id,
+            )
             neighbours[row.area_id] = (*neighbours.get(row.area_id, ()), near)
     return neighbours
 

@@ -86,6 +86,18 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A question past the door: its point in WGS-84 and in the storage CRS."""
+
+    question: Question
+    lon: float
+    lat: float
+    crs: Crs
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What a point passes before it is asked: the scheme's CRSs, extent and default points."""
 
@@ -128,6 +140,52 @@ class Door:
             if max(abs(lon - point.lon), abs(lat - point.lat)) <= DEFAULT_POINT_DEGREES:
                 raise DefaultPointGiven(lon=lon, lat=lat, note=point.note)
         return lon, lat, crs
+
+    def place(self, question: Question) -> Placed:
+        """Let a question pass, and give its point in the storage CRS too.
+
+        Raises:
+            QuestionError: as `admit`, or no class can have such a code.
+        """
+        lon, lat, crs = self.admit(question)
+        storage = parse_crs(self.scheme.storage_crs)
+        x, y = convert(question.x, question.y, source=crs, target=storage)
+        if math.isnan(x):
+            raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
+        if "\0" in (question.category or ""):  # no text of PostgreSQL holds it
+            raise UnknownCategory(question.category or "", close=())
+        return Placed(question, lon, lat, crs, x, y)
+
+    def unknown(self, category: str) -> UnknownCategory:
+        """Say that a class is not in use, and which codes are like it."""
+        codes = [known.code for known in self.scheme.categories]
+        return UnknownCategory(category, close=tuple(difflib.get_close_matches(category, codes)))
+
+    def complete(self, point: Placed, told: dict[str, Any]) -> dict[str, Any]:
+        """Add what only the door knows, and put the keys in the order that people read them."""
+        areas = told["areas"]
+        known = told | {
+            "areas": {
+                layer.code: areas[layer.code] for layer in self.scheme.layers if layer.code in areas
+            },
+            "id": point.question.id,
+            **self.told(point),
+        }
+        return {key: known[key] for key in ANSWER_KEYS}
+
+    @staticmethod
+    def told(point: Placed) -> dict[str, Any]:
+        """Tell the point as it was given and as it was understood."""
+        question = point.question
+        return {
+            "point": {"lon": round(point.lon, 8), "lat": round(point.lat, 8)},
+            "input": {
+                "x": question.x,
+                "y": question.y,
+                "crs": point.crs.name,
+                "accuracy_m": question.accuracy_m,
+            },
+        }
 
 
 def _require_numbers(question: Question, crs: Crs) -> None:
@@ -198,7 +256,7 @@ def tier_holder(session: Session, tier: Tier, question: Question) -> str | None:
         NothingLoaded: the database has no scheme.
     """
     scheme = current_scheme(session)
-    point = _admit(Door(scheme), question)
+    point = Door(scheme).place(question)
     found: str | None = session.scalar(
         sql("gridsvc.routing", "tier_holder"),
         {
@@ -214,27 +272,15 @@ def tier_holder(session: Session, tier: Tier, question: Question) -> str | None:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Admitted:
-    """A question past the door: its point in WGS-84 and in the storage CRS."""
-
-    question: Question
-    lon: float
-    lat: float
-    crs: Crs
-    x: float
-    y: float
-
-
 def _answers(
     session: Session, questions: Sequence[Question], *, reveal: bool
 ) -> list[dict[str, Any] | GridsvcError]:
     door = Door(current_scheme(session))
-    admitted: dict[int, _Admitted] = {}
+    admitted: dict[int, Placed] = {}
     answers: dict[int, dict[str, Any] | GridsvcError] = {}
     for n, question in enumerate(questions):
         try:
-            admitted[n] = _admit(door, question)
+            admitted[n] = door.place(question)
         except GridsvcError as error:
             answers[n] = error
     rows = session.scalars(
@@ -253,41 +299,12 @@ def _answers(
         answers[n] = (
             _problem(session, door, point, row["problem"])
             if "problem" in row
-            else _complete(door.scheme, point, row)
+            else door.complete(point, row)
         )
     return [answers[n] for n in range(len(questions))]
 
 
-def _admit(door: Door, question: Question) -> _Admitted:
-    lon, lat, crs = door.admit(question)
-    storage = parse_crs(door.scheme.storage_crs)
-    x, y = convert(question.x, question.y, source=crs, target=storage)
-    if math.isnan(x):
-        raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
-    if "\0" in (question.category or ""):  # no text of PostgreSQL holds it
-        raise UnknownCategory(question.category or "", close=())
-    return _Admitted(question, lon, lat, crs, x, y)
-
-
-def _complete(scheme: Scheme, point: _Admitted, row: dict[str, Any]) -> dict[str, Any]:
-    """Add what only the door knows, and put the keys in the order that people read them."""
-    question = point.question
-    areas = row["areas"]
-    known = row | {
-        "areas": {layer.code: areas[layer.code] for layer in scheme.layers if layer.code in areas},
-        "id": question.id,
-        "point": {"lon": round(point.lon, 8), "lat": round(point.lat, 8)},
-        "input": {
-            "x": question.x,
-            "y": question.y,
-            "crs": point.crs.name,
-            "accuracy_m": question.accuracy_m,
-        },
-    }
-    return {key: known[key] for key in ANSWER_KEYS}
-
-
-def _problem(session: Session, door: Door, point: _Admitted, problem: str) -> GridsvcError:
+def _problem(session: Session, door: Door, point: Placed, problem: str) -> GridsvcError:
     """Make of what `gridsvc.answer` could not answer the error that tells place and remedy."""
     at = point.question.at or datetime.now(UTC)
     if problem == "before-first-revision":
@@ -296,9 +313,7 @@ def _problem(session: Session, door: Door, point: _Admitted, problem: str) -> Gr
             return NothingPublished()
         return BeforeFirstRevision(at=at, first_at=first_at.astimezone(at.tzinfo))
     if problem == "unknown-category":
-        category = point.question.category or ""
-        codes = [known.code for known in door.scheme.categories]
-        return UnknownCategory(category, close=tuple(difflib.get_close_matches(category, codes)))
+        return door.unknown(point.question.category or "")
     nearest = (
         session.execute(
             sql("gridsvc.routing", "nearest"),

@@ -254,6 +254,23 @@ class TestConversion:
         with pytest.raises(UnknownCrs):
             convert(1.0, 1.0, source="gcj02", target="gcj03")
 
+    @pytest.mark.parametrize("source", ["EPSG:4326", "EPSG:4547", "gcj02", "bd09"])
+    @pytest.mark.parametrize("target", ["EPSG:4326", "EPSG:4547", "gcj02", "bd09"])
+    def test_one_point_is_converted_as_many_are(self, source: str, target: str) -> None:
+        rng = np.random.default_rng(1)
+        x, y = rng.uniform(-182, 182, 200), rng.uniform(-91, 91, 200)
+        if source == "EPSG:4547":
+            x, y = rng.uniform(-2e6, 3e6, 200), rng.uniform(-5e6, 8e6, 200)
+        x[0], y[1] = np.nan, np.inf
+        one_by_one = [
+            convert(float(a), float(b), source=source, target=target)
+            for a, b in zip(x, y, strict=True)
+        ]
+        many = np.column_stack(convert(x, y, source=source, target=target))
+        # An inverse ends when it is within 1e-10 degrees, for many when the last of them is.
+        np.testing.assert_allclose(one_by_one, many, rtol=1e-9, atol=2e-10)
+        assert all(type(value) is float for value in one_by_one[2])
+
 
 class TestGeometries:
     def test_vertices_are_converted_as_points_are(self) -> None:

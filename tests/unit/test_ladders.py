@@ -48,7 +48,7 @@ def ladders(*held: Held, neighbour: Neighbour) -> Ladders:
 
 
 def test_moments_differ_where_an_absence_or_a_neighbour_begins_or_ends() -> None:
-    built = ladders(lead("P1", HERE, (10, 20)), neighbour=Neighbour(THERE, 13, 17))
+    built = ladders(lead("P1", HERE, (10, 20)), neighbour=Neighbour(THERE, 13, 17, 8))
     at_us = np.array([9, 10, 12, 13, 16, 17, 19, 20])
     moments = built.moments(at_us, np.zeros_like(at_us))
     assert (np.diff(moments) > 0).tolist() == [True, False, True, False, True, False, True]
@@ -56,12 +56,21 @@ def test_moments_differ_where_an_absence_or_a_neighbour_begins_or_ends() -> None
 
 def test_a_neighbour_stands_in_while_both_are_there() -> None:
     other = lead("P2", THERE)
-    built = ladders(lead("P1", HERE, (10, 20)), other, neighbour=Neighbour(THERE, 13, 17))
+    built = ladders(lead("P1", HERE, (10, 20)), other, neighbour=Neighbour(THERE, 13, 17, 8))
     chain = built.chain({"street": [HERE]}, Duty.ENFORCEMENT, None, version_of=lambda _: VERSION)
 
     def decided(at_us: int) -> Decided | None:
         return decide(chain, at_us=at_us, minute=0)
 
     assert [at for at in range(9, 22) if decided(at) is None] == [10, 11, 12, 17, 18, 19]
-    assert decided(13) == Decided(HERE, other, None)
-    assert decided(20) == Decided(HERE, lead("P1", HERE, (10, 20)), None)
+    relieved = decided(13)
+    assert relieved
+    assert (relieved.area, relieved.lead, relieved.assistant) == (HERE, other, None)
+    assert relieved.relief
+    assert (relieved.relief.is_absent, relieved.relief.source) == (
+        True,
+        Neighbour(THERE, 13, 17, 8),
+    )
+    back = decided(20)
+    assert back
+    assert (back.lead, back.relief) == (lead("P1", HERE, (10, 20)), None)

@@ -108,9 +108,11 @@ BEGIN
 
     -- Whose a component is does not follow from areas: they give no alternatives then.
     IF accuracy_m > 0 AND component IS NULL THEN
-        FOR alt IN SELECT * FROM gridsvc.alternatives(
+        -- Those that are as likely, as it is told, come in the order in which they are asked.
+        FOR alt IN SELECT a.* FROM gridsvc.alternatives(
             point, accuracy_m, category, revision, at, minute, scheme.id)
-            ORDER BY probability DESC
+            WITH ORDINALITY AS a (probability, area, held, stand_in, n)
+            ORDER BY round(a.probability::numeric, 4) DESC, a.n
         LOOP
             IF (alt.area).area_id = deciding.area_id THEN
                 own := alt.probability;

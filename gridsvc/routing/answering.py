@@ -1,0 +1,749 @@
+"""A question becomes an Answer in memory, equal to the one that SQL gives.
+
+What `sql/functions/13_decision.sql` to `17_answer.sql` say is said here again for one snapshot; a
+test holds the two against each other. What does not hang on the exact point is found once for each
+set of areas that covers points, kind of category and moment, and kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import orjson
+import shapely
+
+from gridsvc.crs import Geometries
+from gridsvc.errors import OutsideServiceArea
+from gridsvc.grids.terms import Duty
+from gridsvc.grids.weekhours import DAY_MIN
+from gridsvc.routing.components import Near
+from gridsvc.routing.holders import Party
+from gridsvc.routing.ladders import (
+    AreaKey,
+    Chain,
+    Decided,
+    Held,
+    Ints,
+    Post,
+    Relief,
+    decide,
+    looked_after,
+    microseconds,
+)
+from gridsvc.routing.rounding import rounded
+from gridsvc.routing.router import Door, Placed, Question
+from gridsvc.routing.rules import OWNERSHIP_UNCLEAR, Reach, Step
+from gridsvc.routing.snapshot import Snapshot
+
+Told: TypeAlias = dict[str, Any]
+
+TOLD_AS = {
+    Duty.RESPONSIBILITY: "responsible",
+    Duty.MANAGEMENT: "management",
+    Duty.ENFORCEMENT: "enforcement",
+    Duty.SUPERVISION: "supervisor",
+}
+
+_ON_EDGE_M = 0.001
+_ACROSS_M = 1.0
+_NOTHING_OF_DISC = 1e-6
+_KEPT = 20_000
+_KEPT_MOMENTS = 50
+
+
+class NotHeld(Exception):
+    """The snapshot does not answer for the instant; SQL does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant, as answers ask for it."""
+
+    written: str
+    us: int
+    minute: int
+
+    @classmethod
+    def of(cls, at: datetime, zone: tzinfo) -> "Moment":
+        """Take an instant to the city's time."""
+        local = at.astimezone(zone)
+        minute = local.weekday() * DAY_MIN + local.hour * 60 + local.minute
+        return cls(local.isoformat(timespec="microseconds"), microseconds(at), minute)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What certain areas over a point mean for one kind of category.
+
+    Attributes:
+        rows: The index's rows, by layer from the outside in, then by code.
+        row_of: The same by layer and code.
+        areas: By layer, the lowest code first.
+        chains: Who may hold each duty.
+        steps: The escalation's, each with its layer's post; None where the ladder decides.
+        is_served: Whether an area of a tiling layer is among them.
+        is_timeless: Whether the same holds at every instant.
+        told: What does not hang on the point, by moment.
+    """
+
+    rows: tuple[int, ...]
+    row_of: dict[AreaKey, int]
+    areas: dict[str, list[AreaKey]]
+    chains: dict[Duty, Chain]
+    steps: tuple[tuple[Step, Post | None], ...]
+    is_served: bool
+    is_timeless: bool
+    told: dict[int, "Prepared"] = field(default_factory=dict)
+
+
+class Foot(NamedTuple):
+    """The place on an edge that is nearest to a point."""
+
+    distance_m: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """The areas of one layer that may lie across an area's edge, the lowest code first.
+
+    Attributes:
+        rows: The index's.
+        shapes: Their boundaries, prepared.
+        is_timeless: Whether all of them are valid at every instant.
+    """
+
+    rows: Ints
+    shapes: Geometries
+    is_timeless: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an Answer says whatever the exact point.
+
+    Attributes:
+        areas: As the Answer names them.
+        duties: By duty, None where it is vacant.
+        escalation: The steps.
+        deciding: The row whose edge matters; None where nobody is responsible on any rung.
+        body: All that as JSON, from the areas to the area whose edge matters, where no component
+            is asked for.
+    """
+
+    areas: Told
+    duties: dict[Duty, Told | None]
+    escalation: list[Told]
+    deciding: int | None
+    body: bytes
+
+
+class Answerer:
+    """Answers from one snapshot; used by several threads at once.
+
+    Answers share their parts with later ones: they are there to be read.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.door = Door(snapshot.scheme)
+        self._zone = snapshot.scheme.zone
+        self._places: dict[Any, Place] = {}
+        self._parties: dict[str, Told] = {}
+        self._area_texts: dict[int, bytes] = {}
+        self._borders: dict[int, Border] = {}
+        self._reaches: dict[str, Reach | None] = {}
+        self._kinds: dict[str | None, tuple[str, ...]] = {}
+        self._trees: dict[int, tuple[Ints, shapely.STRtree]] = {}
+
+    def answer(self, question: Question, *, is_stale: bool = False) -> Told:
+        """Answer as `gridsvc.routing.router.answer` does, names and phones masked.
+
+        Args:
+            question: See `Question`.
+            is_stale: Say that there may be a newer revision.
+
+        Raises:
+            QuestionError: the point or its time cannot be answered.
+            NotHeld: an older revision answers for the instant.
+        """
+        point, moment, place = self._asked(question)
+        prepared = self._prepared(place, moment)
+        foot, across = self._edge(point, prepared.deciding, moment)
+        component = self._component(point, place, prepared, moment)
+        told: Told = {
+            "revision": self.snapshot.revision,
+            "at": moment.written,
+            "category": question.category,
+            "areas": prepared.areas,
+            **{name: prepared.duties[duty] for duty, name in TOLD_AS.items()},
+            "escalation": prepared.escalation,
+            "edge": {
+                "of": self._area(prepared.deciding),
+                "across": self._area(across),
+                "distance_m": rounded(foot.distance_m, 3) if foot else None,
+            },
+            "probability": None,
+            "alternatives": [],
+            "component": None,
+            "candidates": [],
+            "tier": None,
+            "stale": is_stale,
+        }
+        if component is not None:
+            told |= component
+            if component["responsible"]:
+                told["escalation"] = _climbing(place, prepared, component["responsible"])
+        elif question.accuracy_m:
+            told |= self._alternatives(point, prepared.deciding, moment)
+        told["vacant"] = [name for name in TOLD_AS.values() if told[name] is None]
+        told["ambiguous"] = bool(
+            told["alternatives"]
+            or told["candidates"]
+            or (_is_on_edge(foot, across) and told["component"] is None)
+        )
+        return self.door.complete(point, told)
+
+    def answer_json(self, question: Question, *, is_stale: bool = False) -> bytes:
+        """Answer as `answer` does, written as JSON; most of it is written only once."""
+        if question.accuracy_m or self._reach(question.category):
+            return written(self.answer(question, is_stale=is_stale))
+        point, moment, place = self._asked(question)
+        prepared = self._prepared(place, moment)
+        foot, across = self._edge(point, prepared.deciding, moment)
+        head = {
+            "id": question.id,
+            "revision": self.snapshot.revision,
+            "at": moment.written,
+            "category": question.category,
+            **self.door.told(point),
+        }
+        return b"".join(
+            (
+                written(head)[:-1],
+                prepared.body,
+                b',"across":',
+                self._area_json(across),
+                b',"distance_m":',
+                written(rounded(foot.distance_m, 3) if foot else None),
+                _ENDS[_is_on_edge(foot, across), is_stale],
+            )
+        )
+
+    def _asked(self, question: Question) -> tuple[Placed, Moment, Place]:
+        """Find the areas over a point, or say why it has no answer."""
+        point = self.door.place(question)
+        moment = Moment.of(question.at or datetime.now(UTC), self._zone)
+        if moment.us < self.snapshot.effective_us:
+            raise NotHeld
+        category = question.category
+        if category is not None and not self.snapshot.rules.knows(category, moment.us):
+            raise self.door.unknown(category)
+        place = self._place(point, moment)
+        if not place.is_served:
+            raise OutsideServiceArea(
+                lon=point.lon, lat=point.lat, nearest=self._nearest(point, moment)
+            )
+        return point, moment, place
+
+    # What certain areas mean
+
+    def _place(self, point: Placed, moment: Moment) -> Place:
+        """Give what is known of the areas over a point."""
+        snapshot = self.snapshot
+        category = point.question.category
+        number = snapshot.index.number_at(point.x, point.y)
+        found = number if number >= 0 else snapshot.index.areas_at(point.x, point.y)
+        key: Any = found, self._kind(category)
+        place = self._places.get(key)
+        if place is not None:
+            return place
+        rows = np.array(
+            snapshot.index.areas_of(found) if isinstance(found, int) else found, np.int64
+        )
+        if not snapshot.areas.always[rows].all():
+            # Some of them come or go: what covers the point is another set at other instants.
+            key = *key, int(np.searchsorted(snapshot.instants_us, moment.us, side="right"))
+            place = self._places.get(key)
+            if place is not None:
+                return place
+            rows = rows[self.snapshot.areas.is_valid(rows, moment.us)]
+        place = self._make_place(tuple(snapshot.areas.sorted(rows).tolist()), category)
+        _keep(self._places, key, place)
+        return place
+
+    def _kind(self, category: str | None) -> tuple[str, ...] | None:
+        kind = self._kinds.get(category)
+        if kind is None and category is not None:
+            kind = self.snapshot.ladders.kind_of(category)
+            _keep(self._kinds, category, kind)
+        return kind
+
+    def _make_place(self, rows: tuple[int, ...], category: str | None) -> Place:
+        snapshot = self.snapshot
+        row_of = {snapshot.key(row): row for row in rows}
+        areas: dict[str, list[AreaKey]] = {}
+        for area in row_of:
+            areas.setdefault(area.layer, []).append(area)
+
+        def version_of(area: AreaKey) -> int:
+            return int(snapshot.index.ids[row_of[area]])
+
+        ladders = snapshot.ladders
+        chains = {
+            duty: ladders.chain(areas, duty, category, version_of=version_of) for duty in Duty
+        }
+        steps = tuple(
+            (
+                step,
+                ladders.post(areas[step.layer][0], step.duty, category, version_of=version_of)
+                if step.layer in areas
+                else None,
+            )
+            for step in snapshot.rules.escalation
+        )
+        first = [chain[0] for chain in chains.values() if chain]
+        return Place(
+            rows,
+            row_of,
+            areas,
+            chains,
+            steps,
+            is_served=not snapshot.rules.tiling.isdisjoint(areas),
+            is_timeless=all(map(_is_timeless, (*first, *(post for _, post in steps if post)))),
+        )
+
+    def _prepared(self, place: Place, moment: Moment) -> Prepared:
+        number = 0 if place.is_timeless else self._number(moment)
+        prepared = place.told.get(number)
+        if prepared is None:
+            if len(place.told) >= _KEPT_MOMENTS:
+                place.told.clear()
+            prepared = place.told[number] = self._prepare(place, moment)
+        return prepared
+
+    def _number(self, moment: Moment) -> int:
+        at_us, minute = np.array([moment.us]), np.array([moment.minute])
+        return int(self.snapshot.ladders.moments(at_us, minute)[0])
+
+    def _prepare(self, place: Place, moment: Moment) -> Prepared:
+        at_us, minute = moment.us, moment.minute
+        decided = {
+            duty: decide(chain, at_us=at_us, minute=minute) for duty, chain in place.chains.items()
+        }
+
+        def holder(one: Decided, held: Held, skipped: Sequence[AreaKey]) -> Told:
+            reason = _reason(one, held, skipped=skipped)
+            return self._holder(place.row_of[one.area], held, one.relief, reason=reason)
+
+        duties: dict[Duty, Told | None] = {
+            duty: one and holder(one, one.lead, one.post.skipped) for duty, one in decided.items()
+        }
+        if pair := decided[Duty.ENFORCEMENT]:
+            assistant = pair.assistant and holder(pair, pair.assistant, ())
+            duties[Duty.ENFORCEMENT] = {"lead": duties[Duty.ENFORCEMENT], "assistant": assistant}
+        escalation = []
+        for step, post in place.steps:
+            if step.layer is None:
+                one = decided[step.duty]
+                area = one.area if one else None
+            else:
+                one = post and looked_after(post, at_us=at_us, minute=minute)
+                area = post and post.area
+            escalation.append(
+                {
+                    "area": self._area(place.row_of[area]) if area else None,
+                    "duty": step.duty.value,
+                    "role": one.lead.role if one else None,
+                    "step": step.number,
+                    "party": self._party(one.lead.party_code) if one else None,
+                    "within": step.within,
+                    "stand_in": self._stand_in(one.relief) if one else None,
+                }
+            )
+        responsible = decided[Duty.RESPONSIBILITY]
+        deciding = (
+            responsible.area if responsible else self.snapshot.ladders.first_rung(place.areas)
+        )
+        row = place.row_of[deciding] if deciding else None
+        areas = self._areas(place)
+        named = {name: duties[duty] for duty, name in TOLD_AS.items()}
+        body = {
+            "areas": {
+                layer.code: areas[layer.code]
+                for layer in self.snapshot.scheme.layers
+                if layer.code in areas
+            },
+            **named,
+            "vacant": [name for name, told in named.items() if told is None],
+            "component": None,
+            "candidates": [],
+            "tier": None,
+            "escalation": escalation,
+            "edge": {"of": self._area(row)},
+        }
+        return Prepared(areas, duties, escalation, row, b"," + written(body)[1:-2])
+
+    # Pieces of an Answer, as `sql/functions/14_json.sql` writes them, keys in the order of jsonb
+
+    def _areas(self, place: Place) -> Told:
+        told: Told = {}
+        for layer, areas in place.areas.items():
+            named: list[Told] = [
+                {"code": area.code, "name": self.snapshot.name(place.row_of[area])}
+                for area in areas
+            ]
+            if len(named) > 1 and layer not in self.snapshot.rules.tiling:
+                named[0] = {"also": named[1:], **named[0]}
+            told[layer] = named[0]
+        return told
+
+    def _area(self, row: int | None) -> Told | None:
+        if row is None:
+            return None
+        area = self.snapshot.key(row)
+        return {"code": area.code, "name": self.snapshot.name(row), "layer": area.layer}
+
+    def _area_json(self, row: int | None) -> bytes:
+        if row is None:
+            return b"null"
+        kept = self._area_texts.get(row)
+        if kept is None:
+            kept = written(self._area(row))
+            _keep(self._area_texts, row, kept)
+        return kept
+
+    def _party(self, code: str) -> Told:
+        told = self._parties.get(code)
+        if told is None:
+            number = self.snapshot.holders.parties.codes.number(code)
+            if number is None:  # pragma: no cover -- a foreign key of the database holds it
+                raise KeyError(code)
+            told = _party_told(self.snapshot.holders.parties.party(number))
+            _keep(self._parties, code, told)
+        return told
+
+    def _stand_in(self, relief: Relief | None) -> Told | None:
+        if relief is None:
+            return None
+        source = relief.source
+        return {
+            "by": relief.by.value,
+            "for": self._party(relief.away.party_code),
+            "why": "absent" if relief.is_absent else "off_shift",
+            "from": self._area(self.snapshot.row_of_version(source.version)) if source else None,
+        }
+
+    def _holder(self, row: int, held: Held, relief: Relief | None, *, reason: str) -> Told:
+        return {
+            "area": self._area(row),
+            "role": held.role,
+            "party": self._party(held.party_code),
+            "reason": reason,
+            "stand_in": self._stand_in(relief),
+        }
+
+    # What hangs on the exact point
+
+    def _edge(
+        self, point: Placed, deciding: int | None, moment: Moment
+    ) -> tuple[Foot | None, int | None]:
+        """Find the nearest edge of an area, and the area across it: `15_edge.sql`."""
+        if deciding is None:
+            return None, None
+        index = self.snapshot.index
+        nearest = index.nearest_edge(np.array([deciding]), np.array([point.x]), np.array([point.y]))
+        foot = Foot(float(nearest.distance_m[0]), float(nearest.x[0]), float(nearest.y[0]))
+        border = self._borders.get(deciding)
+        if border is None:
+            border = self._border(deciding)
+            _keep(self._borders, deciding, border)
+        rows = border.rows
+        if not len(rows):
+            return foot, None
+        x, y = np.full(len(rows), foot.x), np.full(len(rows), foot.y)
+        distance_m = index.nearest_edge(rows, x, y).distance_m
+        distance_m[shapely.intersects_xy(border.shapes, foot.x, foot.y)] = 0.0
+        near = distance_m <= _ACROSS_M
+        if not border.is_timeless:
+            near &= self.snapshot.areas.is_valid(rows, moment.us)
+        # Neighbours that share the edge are equally near, and the code decides: they come in order.
+        best: tuple[float, int] | None = None
+        for place in np.flatnonzero(near).tolist():
+            told_m = rounded(float(distance_m[place]), 3)
+            if best is None or told_m < best[0]:
+                best = told_m, int(rows[place])
+        return foot, best[1] if best else None
+
+    def _border(self, row: int) -> Border:
+        """Find the areas of a row's layer that come within reach of its edge."""
+        index = self.snapshot.index
+        others = self.snapshot.beside(row, _ACROSS_M)
+        shapes = np.array([index.boundary(other) for other in others.tolist()], object)
+        rim = shapely.boundary(index.boundary(row))
+        reached = shapely.dwithin(shapes, rim, _ACROSS_M + _ON_EDGE_M)
+        others, shapes = others[reached], shapes[reached]
+        shapely.prepare(shapes)
+        is_timeless = bool(self.snapshot.areas.always[others].all())
+        return Border(others, shapes, is_timeless=is_timeless)
+
+    def _alternatives(self, point: Placed, deciding: int | None, moment: Moment) -> Told:
+        """Share the disc of error out among those who may be responsible: `16_alternatives.sql`."""
+        snapshot, question = self.snapshot, point.question
+        spot = shapely.Point(point.x, point.y)
+        disc = shapely.buffer(spot, question.accuracy_m or 0.0, quad_segs=16)
+        disc_m2 = disc.area
+        ladder = snapshot.ladders.ladder(Duty.RESPONSIBILITY, question.category)
+        rungs = {rung.layer: place for place, rung in enumerate(ladder)}
+        near = snapshot.index.near(point.x, point.y, question.accuracy_m or 0.0)
+        near = near[snapshot.areas.is_valid(near, moment.us)]
+        asked = [
+            (rungs[area.layer], area.code, row)
+            for row in near.tolist()
+            if (area := snapshot.key(row)).layer in rungs
+        ]
+        own: float | None = None
+        others: list[tuple[float, Told]] = []
+        remaining = disc
+        for _, _, row in sorted(asked):
+            post = self._post(row, Duty.RESPONSIBILITY, question.category)
+            decided = looked_after(post, at_us=moment.us, minute=moment.minute)
+            if decided is None:
+                continue
+            boundary = snapshot.index.boundary(row)
+            part_m2 = shapely.intersection(remaining, boundary).area
+            if part_m2 <= _NOTHING_OF_DISC * disc_m2:
+                continue
+            probability = rounded(part_m2 / disc_m2, 4)
+            if row == deciding:
+                own = probability
+            else:
+                holder = self._holder(row, decided.lead, decided.relief, reason="")
+                del holder["reason"]
+                told = {
+                    "area": holder["area"],
+                    "probability": probability,
+                    "responsible": {
+                        key: holder[key] for key in ("area", "role", "party", "stand_in")
+                    },
+                }
+                others.append((-probability, told))
+            remaining = shapely.difference(remaining, boundary)
+            if remaining.area <= _NOTHING_OF_DISC * disc_m2:
+                break
+        others.sort(key=lambda other: other[0])
+        return {"probability": own, "alternatives": [told for _, told in others]}
+
+    def _nearest(self, point: Placed, moment: Moment) -> Told | None:
+        """Find the nearest area of a tiling layer: `nearest.sql`."""
+        snapshot = self.snapshot
+        rows, tree = self._tilings(moment)
+        if not len(rows):
+            return None
+        spot = shapely.Point(point.x, point.y)
+        _, (reach_m, *_) = tree.query_nearest(spot, return_distance=True)
+        rungs = {
+            rung.layer: place
+            for place, rung in enumerate(snapshot.rules.rungs[Duty.RESPONSIBILITY, ""])
+        }
+        candidates = []
+        for row in rows[tree.query(spot, "dwithin", reach_m + _ON_EDGE_M)].tolist():
+            area = snapshot.key(row)
+            distance_m = float(shapely.distance(snapshot.index.boundary(row), spot))
+            place = rungs.get(area.layer, len(rungs))
+            candidates.append((rounded(distance_m, 3), place, area.code, row, distance_m))
+        *_, row, distance_m = min(candidates)
+        area = snapshot.key(row)
+        return {
+            "layer": area.layer,
+            "code": area.code,
+            "name": snapshot.name(row),
+            "distance_m": rounded(distance_m, 1),
+        }
+
+    def _tilings(self, moment: Moment) -> tuple[Ints, shapely.STRtree]:
+        """Give the rows of tiling layers that are valid at an instant, and where they are."""
+        snapshot = self.snapshot
+        period = int(np.searchsorted(snapshot.instants_us, moment.us, side="right"))
+        kept = self._trees.get(period)
+        if kept is None:
+            rows = np.flatnonzero(snapshot.index.ids >= 0)
+            rows = rows[snapshot.is_tiling(rows)]
+            rows = rows[self.snapshot.areas.is_valid(rows, moment.us)]
+            shapes = [snapshot.index.boundary(row) for row in rows.tolist()]
+            self._trees = {period: (rows, shapely.STRtree(shapes))}  # one is enough: few ask
+            kept = self._trees[period]
+        return kept
+
+    # Components: `15_component.sql`
+
+    def _component(
+        self, point: Placed, place: Place, prepared: Prepared, moment: Moment
+    ) -> Told | None:
+        """Tell whose the component is that a report is about; None: the ladder answers."""
+        category = point.question.category
+        reach = self._reach(category)
+        if category is None or reach is None:
+            return None
+        near = self.snapshot.components.near(
+            category, x=point.x, y=point.y, within_m=reach.within_m, at_us=moment.us
+        )
+        name_en = self.snapshot.rules.classes[category][0].name_en
+        by_ladder = prepared.duties[Duty.RESPONSIBILITY]
+        if near and _is_clear(near, reach.apart_m):
+            nearest = near[0]
+            owner = self._numbered_party(nearest.owner)
+            away_m = rounded(nearest.distance_m, 1)
+            return {
+                "responsible": {
+                    "area": by_ladder["area"] if by_ladder else None,
+                    "role": "component_owner",
+                    "party": owner,
+                    "reason": f"owner of the nearest {name_en}, {away_m:.1f} m away",
+                    "stand_in": None,
+                },
+                "component": {
+                    "code": nearest.code,
+                    "owner": owner,
+                    "category": category,
+                    "distance_m": _number(nearest.distance_m),
+                },
+            }
+        why = (
+            "ownership unclear: the nearest ones belong to several owners"
+            if near
+            else f"ownership unclear: no {name_en} within {reach.within_m:g} m"
+        )
+        responsible = self._taken(place, category, moment, why)
+        if responsible is None and by_ladder:
+            responsible = by_ladder | {"reason": f"{why}; {by_ladder['reason']}"}
+        return {
+            "responsible": responsible,
+            "candidates": [
+                {
+                    "code": one.code,
+                    "owner": self._numbered_party(one.owner),
+                    "distance_m": _number(one.distance_m),
+                }
+                for one in near
+            ],
+            "tier": OWNERSHIP_UNCLEAR,
+        }
+
+    def _reach(self, category: str | None) -> Reach | None:
+        if category is None:
+            return None
+        try:
+            return self._reaches[category]
+        except KeyError:
+            reach = self.snapshot.rules.reach(category)
+            _keep(self._reaches, category, reach)
+            return reach
+
+    def _taken(self, place: Place, category: str, moment: Moment, why: str) -> Told | None:
+        """Tell who takes components without a clear owner; None where nobody does."""
+        unclear = self.snapshot.rules.unclear
+        if unclear is None or unclear.layer not in place.areas:
+            return None
+        row = place.row_of[place.areas[unclear.layer][0]]
+        post = self._post(row, unclear.duty, category)
+        decided = looked_after(post, at_us=moment.us, minute=moment.minute)
+        return decided and self._holder(row, decided.lead, decided.relief, reason=why)
+
+    def _post(self, row: int, duty: Duty, category: str | None) -> Post:
+        version = int(self.snapshot.index.ids[row])
+        return self.snapshot.ladders.post(
+            self.snapshot.key(row), duty, category, version_of=lambda _: version
+        )
+
+    def _numbered_party(self, number: int) -> Told:
+        return self._party(self.snapshot.holders.parties.codes.text(number))
+
+
+def written(told: object) -> bytes:
+    """Write an answer as JSON."""
+    return orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+# What stands behind the distance of the edge, by whether another answer is possible and stale.
+_ENDS = {
+    (is_ambiguous, is_stale): b"},"
+    + written(
+        {"ambiguous": is_ambiguous, "probability": None, "alternatives": [], "stale": is_stale}
+    )[1:]
+    for is_ambiguous in (False, True)
+    for is_stale in (False, True)
+}
+
+
+def _is_on_edge(foot: Foot | None, across: int | None) -> bool:
+    """Tell whether a point belongs to an area and its neighbour alike."""
+    return foot is not None and across is not None and foot.distance_m <= _ON_EDGE_M
+
+
+def _climbing(place: Place, prepared: Prepared, responsible: Told) -> list[Told]:
+    """Let whoever answers for a component be asked first, not who does by the ladder."""
+    asked = {key: responsible[key] for key in ("role", "party", "stand_in")}
+    return [
+        told | asked if step.layer is None and step.duty is Duty.RESPONSIBILITY else told
+        for (step, _), told in zip(place.steps, prepared.escalation, strict=True)
+    ]
+
+
+def _is_clear(near: Sequence[Near], apart_m: float) -> bool:
+    """Tell whether those of other owners lie far enough behind the nearest."""
+    limit_m = Decimal(str(near[0].distance_m)) + Decimal(str(apart_m))
+    return not any(
+        one.owner != near[0].owner and Decimal(str(one.distance_m)) < limit_m for one in near
+    )
+
+
+def _number(value: float) -> float:
+    """Write a whole number without a point, as jsonb does."""
+    return int(value) if value.is_integer() else value
+
+
+def _reason(decided: Decided, held: Held, *, skipped: Sequence[AreaKey]) -> str:
+    """Tell in words which rung decided: `holder_json` in `14_json.sql`."""
+    post, relief = decided.post, decided.relief
+    layer = post.area.layer
+    reason = (
+        f"locality (属地兜底): {layer} is the last rung"
+        if post.is_locality
+        else f"{layer} covers the point"
+    )
+    if held.category is not None:
+        reason += f", specialist for category {held.category}"
+    if relief:
+        reason += f"; the lead is {'absent' if relief.is_absent else 'off shift'}"
+        source = relief.source
+        reason += (
+            f", the pair of {source.area.layer} {source.area.code} stands in"
+            if source
+            else ", the assistant stands in"
+        )
+    if skipped:
+        names = ", ".join(f"{area.layer} {area.code}" for area in skipped)
+        reason += f"; nobody is on duty for {held.duty.value} at {names}"
+    return reason
+
+
+def _is_timeless(post: Post) -> bool:
+    """Tell whether the same ones hold a post at every instant."""
+    return all(not watch or watch[0].always for watch in (post.leads, post.assistants))
+
+
+def _party_told(party: Party) -> Told:
+    return {"code": party.code, "kind": party.kind, "name": party.name, "phone": party.phone}
+
+
+def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
+    """Keep a value; where there are too many the older half goes."""
+    if len(kept) >= _KEPT:
+        for old in list(kept)[: _KEPT // 2]:
+            kept.pop(old, None)
+    kept[key] = value
