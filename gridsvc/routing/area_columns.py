@@ -1,8 +1,8 @@
 """What areas are called and when they are valid, in columns by the rows of the index."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ class Areas:
         from_us: (rows,) microseconds since 1970 UTC, included.
         to_us: (rows,) the same, excluded; of an area that has ended, `from_us`.
         names: (rows,) strings, null where an area has none.
+        named: By row, what holds instead for those that came later.
         order: (areas,) by number in the register: sorts by layer from the outside in, then by code.
         always: (rows,) whether it is valid at every instant for which the revision answers.
     """
@@ -42,6 +43,7 @@ class Areas:
     names: pa.ChunkedArray
     order: Ints
     always: npt.NDArray[np.bool_]
+    named: dict[int, str | None] = field(default_factory=dict)
 
     @classmethod
     def of(  # noqa: PLR0913, PLR0917  the columns and what is needed to judge them
@@ -69,19 +71,52 @@ class Areas:
         area = register.numbers(texts).astype(np.int32)
         return cls.of(area, from_us, to_us, names, order, effective_us)
 
-    def changed(self, ended: Ints, more: Self) -> Self:
-        """End some rows and add others, whose `order` is that of all areas."""
+    def changed(self, ended: Ints, rows: Ints, more: Self) -> Self:
+        """Give the areas of a later revision.
+
+        Args:
+            ended: Rows whose areas are no more.
+            rows: Those of `more`: taken over from others, or new ones behind the last.
+            more: What came, with the order of all areas.
+        """
+        grown = int(max(rows.max(initial=-1) + 1, len(self.area)))
+
+        def merged(old: npt.NDArray[Any], new: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            column = np.zeros(grown, old.dtype)
+            column[: len(old)] = old
+            column[rows] = new
+            return column
+
         to_us, always = self.to_us.copy(), self.always.copy()
         to_us[ended] = self.from_us[ended]
         always[ended] = False
+        named = dict(zip(rows.tolist(), more.names.to_pylist(), strict=True))
         return replace(
             more,
-            area=np.concatenate([self.area, more.area]),
-            from_us=np.concatenate([self.from_us, more.from_us]),
-            to_us=np.concatenate([to_us, more.to_us]),
-            names=pa.chunked_array([*self.names.chunks, *more.names.chunks], pa.string()),
-            always=np.concatenate([always, more.always]),
+            area=merged(self.area, more.area),
+            from_us=merged(self.from_us, more.from_us),
+            to_us=merged(to_us, more.to_us),
+            names=self.names,
+            named=self.named | named,
+            always=merged(always, more.always),
         )
+
+    def name(self, row: int) -> str | None:
+        """Give the name of a row; None where it has none."""
+        if row in self.named:
+            return self.named[row]
+        name: str | None = self.names[row].as_py()
+        return name
+
+    def all_names(self) -> pa.ChunkedArray:
+        """Give the names of all rows."""
+        if not self.named:
+            return self.names
+        names = self.names.to_pylist()
+        names += [None] * (len(self.area) - len(names))
+        for row, name in self.named.items():
+            names[row] = name
+        return pa.chunked_array([names], pa.string())
 
     def is_valid(self, rows: Ints, at_us: int) -> npt.NDArray[np.bool_]:
         """Tell which of some rows are valid at an instant."""

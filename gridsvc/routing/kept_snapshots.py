@@ -87,7 +87,7 @@ def _write(snapshot: Snapshot, place: Path) -> None:
     for name, array in arrays.items():
         np.save(place / f"{name}.npy", array, allow_pickle=False)
     tables = {
-        "names": pa.table({"name": areas.names}),
+        "names": pa.table({"name": areas.all_names()}),
         "areas": pa.table({"text": holders.areas.texts}),
         "parties": holders.parties.table(),
         "component_codes": pa.table({"code": components.codes}),
@@ -96,6 +96,7 @@ def _write(snapshot: Snapshot, place: Path) -> None:
         path = str(place / f"{name}.arrow")
         with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table.combine_chunks())
+    (place / "index").mkdir()
     snapshot.index.save(place / "index")
     stamp = snapshot.stamp
     state = {

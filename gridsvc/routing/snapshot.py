@@ -7,7 +7,7 @@ shares what did not change.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ _TOUCHING_M = 0.01
 # From so many changes on a revision is read anew: the columns then lie in order again.
 _CHANGES_MAX = 5_000
 
+Numbers: TypeAlias = npt.NDArray[np.int32]
 _Neighbours = Mapping[int, tuple[Neighbour, ...]]
 
 
@@ -237,12 +238,18 @@ class Snapshot:
         order = orders_with_more(self.areas.order, known, fresh, self.rules.layers)
         index, areas = self.index, replace(self.areas, order=order)
         gone = np.flatnonzero(np.isin(index.ids, ended.get("area", [])))
+        came = np.empty(0, np.int64)
         if len(gone) or area_rows:
-            ids, boundaries = _boundaries(area_rows)
-            index = index.patched(ended=index.ids[gone], ids=ids, boundaries=boundaries)
             more = Areas.read(area_rows, register, order, effective_us=stamp.effective_us)
-            areas = areas.changed(gone, more)
-        came = np.arange(len(self.index.ids), len(index.ids))
+            ids, boundaries = _boundaries(area_rows)
+            came = _rows_for(more.area, gone, areas.area[gone], len(index.ids))
+            taken = came < len(index.ids)
+            replaced = np.where(taken, index.ids[np.where(taken, came, 0)], -1)
+            left = gone[~np.isin(gone, came)]
+            index = index.patched(
+                ended=index.ids[left], ids=ids, boundaries=boundaries, replaced=replaced
+            )
+            areas = areas.changed(left, came, more)
         holders = self.holders.changed(
             ended=ended.get("assignment", ()),
             rows=holder_rows,
@@ -312,8 +319,7 @@ class Snapshot:
 
     def name(self, row: int) -> str | None:
         """Give the name of one of the index's rows; None where it has none."""
-        name: str | None = self.areas.names[row].as_py()
-        return name
+        return self.areas.name(row)
 
     def row_of_version(self, version: int) -> int:
         """Find the index's row of a version of an area (id)."""
@@ -356,6 +362,28 @@ def _boundaries(rows: Sequence[Row]) -> tuple[Ints, Geometries]:
     written = np.empty(len(rows), object)
     written[:] = [row[6] for row in rows]
     return np.array([row[0] for row in rows], np.int64), shapely.from_wkb(written)
+
+
+def _rows_for(areas: Numbers, gone: Ints, gone_areas: Numbers, count: int) -> Ints:
+    """Give versions that came their rows: that of one of the same area that went, or a new one.
+
+    Args:
+        areas: (n,) numbers of the areas of which versions came.
+        gone: Rows of versions that went.
+        gone_areas: The numbers of their areas.
+        count: Rows so far.
+    """
+    free: dict[int, list[int]] = {}
+    for row, area in zip(gone.tolist(), gone_areas.tolist(), strict=True):
+        free.setdefault(area, []).append(row)
+    rows = []
+    for area in areas.tolist():
+        if free.get(area):
+            rows.append(free[area].pop(0))
+        else:
+            rows.append(count)
+            count += 1
+    return np.array(rows, np.int64)
 
 
 def _periods(neighbours: _Neighbours) -> Ints:

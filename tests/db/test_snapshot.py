@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from gridsvc.db import create_engine
 from gridsvc.errors import NothingPublished
-from gridsvc.grids.changesets import publish
+from gridsvc.grids.changesets import publish, rollback
+from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.routing.answering import Answerer, NotHeld
 from gridsvc.routing.kept_snapshots import keep, last_kept
 from gridsvc.routing.router import Question
@@ -19,10 +22,39 @@ from gridsvc.routing.snapshot import Snapshot
 from tests import small_city
 from tests.asking import differences, questions_about
 from tests.db_fixtures import MakeDatabase
-from tests.factories import new_change_set, propose_absence
+from tests.factories import (
+    appoint,
+    box,
+    live_area,
+    make_scheme,
+    new_change_set,
+    propose_absence,
+    propose_area,
+    propose_component,
+    propose_holder,
+    propose_party,
+    register,
+    send_away,
+)
 from tests.scenarios.loading import found_city
 
 QUESTIONS = 500
+RULES = """
+[[tier]]
+code = "ownership_unclear"
+title = { zh = "权属不清", en = "Ownership unclear" }
+duty = "management"
+layer = "street"
+
+[[component]]
+category = "C01"
+within_m = 15
+apart_m = 3
+
+[[stand_in]]
+duty = "enforcement"
+by = ["neighbour", "assistant"]
+"""
 _SHOPS = {"x": small_city.SHOPS["lon"], "y": small_city.SHOPS["lat"]}
 CITIES = {
     "chaoyang": {"stand-in", "assistant", "also"},
@@ -166,3 +198,123 @@ def test_no_name_and_no_phone_is_held_in_full(city: str) -> None:
     assert "张*" in held
     assert "李大力" not in held
     assert "13800001234" not in held
+
+
+@dataclass
+class Follower:
+    """A snapshot that is advanced after each publish and must answer as SQL and as a new one."""
+
+    session: Session
+    answerer: Answerer
+
+    def follow(self) -> Snapshot:
+        """Go on to the newest revision, and hold it against SQL."""
+        connection = self.session.connection()
+        advanced = self.answerer.snapshot.advanced(connection)
+        self.answerer = Answerer(advanced)
+        questions = questions_about(advanced, 150, seed=advanced.revision)
+        loaded = Answerer(Snapshot.load(connection))
+        assert differences(self.session, [self.answerer, loaded], questions)[0] == []
+        return advanced
+
+
+@pytest.fixture
+def follower(session: Session) -> Follower:
+    small_city.found(session)
+    load_scheme(session, make_scheme(extra=RULES))
+    return Follower(session, Answerer(Snapshot.load(session.connection())))
+
+
+def test_it_goes_on_as_boundaries_change(session: Session, follower: Follower) -> None:
+    change_set = new_change_set(session, "moved")
+    for code, shape in {"S1": box(0, 0, 900, 1000), "S2": box(900, 0, 2000, 1000)}.items():
+        propose_area(session, change_set, "street", code, shape, replaces=live_area(session, code))
+    publish(session, change_set)
+    rows = len(follower.answerer.snapshot.index.ids)
+    assert len(follower.follow().index.ids) == rows
+
+    change_set = new_change_set(session, "split, ended and new")
+    propose_area(session, change_set, "street", "S2", None, replaces=live_area(session, "S2"))
+    for code, shape in {"S0": box(900, 0, 1500, 1000), "S11": box(1500, 0, 2000, 1000)}.items():
+        propose_area(session, change_set, "street", code, shape, name=code)
+    propose_area(session, change_set, "shop_front", "A", None, replaces=live_area(session, "A"))
+    propose_area(session, change_set, "courtyard", "C/0", box(950, 100, 1100, 200), name="new")
+    publish(session, change_set)
+    advanced = follower.follow()
+    key, *_ = (advanced.key(row) for row in advanced.areas.sorted(np.array([1, 2])).tolist())
+    assert key.code == "S1"
+
+    rollback(session, 1)
+    follower.follow()
+
+
+def test_it_goes_on_as_people_change(session: Session, follower: Follower) -> None:
+    now = datetime.now(UTC)
+    change_set = new_change_set(session, "hand-over")
+    held = session.execute(
+        text("SELECT id FROM gridsvc.assignment WHERE area_code = 'C/1' AND rev_to IS NULL")
+    ).scalar_one()
+    shift = {"hours": "mon-fri 08:00-20:00", "valid_from": now}
+    propose_holder(session, change_set, "P1", "courtyard", "C/1", replaces=held, valid_to=now)
+    propose_party(session, change_set, "P9", name="赵钱孙", phone="13712345678")
+    propose_holder(session, change_set, "P9", "courtyard", "C/1", **shift)
+    propose_holder(session, change_set, "P9", "courtyard", "C/1", category="0102", **shift)
+    propose_holder(session, change_set, "P9", "street", "S2", duty="enforcement", role="officer")
+    publish(session, change_set)
+    follower.follow()
+    send_away(session, "P2", now - timedelta(days=1), now + timedelta(days=3))
+    follower.follow()
+    change_set = new_change_set(session, "renamed")
+    propose_party(session, change_set, "P2", name="欧阳修", phone="13700001111")
+    publish(session, change_set)
+    follower.follow()
+    # With a lead who is away, neighbours are sought where the border moves.
+    change_set = new_change_set(session, "moved")
+    for code, shape in {"S1": box(0, 0, 900, 1000), "S2": box(900, 0, 2000, 1000)}.items():
+        propose_area(session, change_set, "street", code, shape, replaces=live_area(session, code))
+    publish(session, change_set)
+    advanced = follower.follow()
+    assert advanced.ladders.neighbours
+    rollback(session, advanced.revision - 1)
+    follower.follow()
+
+
+def test_it_goes_on_as_components_and_the_scheme_change(
+    session: Session, follower: Follower
+) -> None:
+    appoint(session, {"party": "WATER", "layer": "street", "area": "S1", "rank": 2})
+    register(session, {"code": "W1", "owner": "WATER", "east_m": 500, "north_m": 800})
+    follower.follow()
+    register(session, {"code": "W2", "owner": "B1", "east_m": 502, "north_m": 800}, name="more")
+    change_set = new_change_set(session, "gone")
+    gone = session.scalar(text("SELECT id FROM gridsvc.component WHERE code = 'W1'"))
+    propose_component(session, change_set, "W1", None, replaces=gone)
+    publish(session, change_set)
+    follower.follow()
+    load_scheme(session, make_scheme())
+    assert not follower.follow().rules.reaches
+
+
+def test_a_snapshot_of_another_database_is_not_gone_on_with(
+    session: Session, follower: Follower
+) -> None:
+    snapshot = follower.answerer.snapshot
+    stamp = replace(snapshot.stamp, published_us=snapshot.stamp.published_us - 1, revision=1)
+    foreign = replace(snapshot, stamp=stamp)
+    assert foreign.advanced(session.connection()).stamp == snapshot.stamp
+    assert snapshot.advanced(session.connection()) is snapshot
+
+
+def test_the_last_two_revisions_are_kept(follower: Follower, tmp_path: Path) -> None:
+    snapshot = follower.answerer.snapshot
+    assert last_kept(tmp_path / "nothing") is None
+    for later in range(3):
+        stamp = replace(snapshot.stamp, published_us=snapshot.stamp.published_us + later)
+        keep(replace(snapshot, stamp=stamp), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    kept = last_kept(tmp_path)
+    assert kept
+    assert kept.stamp == stamp
+    state = keep(snapshot, tmp_path / "other") / "state.json"
+    state.write_text(state.read_text(encoding="utf-8").replace('"format": 1', '"format": 0'))
+    assert last_kept(tmp_path / "other") is None
