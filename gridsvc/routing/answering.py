@@ -508,7 +508,7 @@ class Answerer:
         ]
         own: float | None = None
         others: list[tuple[float, Told]] = []
-        remaining = disc
+        remaining: shapely.Geometry = disc
         for _, _, row in sorted(asked):
             post = self._post(row, Duty.RESPONSIBILITY, question.category)
             decided = looked_after(post, at_us=moment.us, minute=moment.minute)

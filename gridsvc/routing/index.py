@@ -339,7 +339,7 @@ class AreaIndex:
         ended: Int64s = _NOTHING,
         ids: Int64s = _NOTHING,
         boundaries: Geometries = _NO_GEOMETRIES,
-        replaced: Int64s = _NOTHING,
+        replaced: Int64s | None = None,
     ) -> "AreaIndex":
         """Give the index of a later state, which shares with this one all pages that stayed.
 
@@ -350,10 +350,12 @@ class AreaIndex:
             ended: Ids of areas that are no more.
             ids: (n,) of areas that are new.
             boundaries: (n,) theirs.
-            replaced: (n,) the id whose row each new one takes over, -1 for a row of its own. An
-                area whose boundary is only moved must take over its row: ground that it had and
+            replaced: (n,) the id whose row each new one takes over, -1 for a row of its own, as
+                all have if left out. An area whose boundary is only moved must take over its row: ground that it had and
                 has need then not be touched.
         """
+        if replaced is None:
+            replaced = np.full(len(ids), -1, np.int64)
         row_of = {int(self.ids[row]): row for row in _rows_of(self.ids, ended, replaced)}
         gone = np.array([row_of[int(one)] for one in ended], np.int64)
         fresh = len(self.ids) + np.cumsum(replaced < 0) - 1
