@@ -1,5 +1,6 @@
 """The app is made of settings and nothing else, so that a test or a worker makes its own."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -28,9 +29,12 @@ from gridsvc.api import (
     zones,
 )
 from gridsvc.api.climbing import climbing
+from gridsvc.api.located import Located
 from gridsvc.api.requests import Requests
 from gridsvc.db import create_engine
 from gridsvc.errors import SettingsError
+from gridsvc.grids import keys
+from gridsvc.routing.live import REVISIONS, Live, following, kept_folder
 from gridsvc.settings import Settings
 
 SERVICE_ROLE = "gridsvc_service"
@@ -76,8 +80,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         # What is told twice at once must be seen by the second; SQLAlchemy shares the pool.
         app.state.writing_sessions = sessionmaker(engine)
-        with climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s):
+        snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
+        live, keyring = app.state.live, app.state.keyring
+        folder = kept_folder(settings.home, engine)
+        if folder.is_dir():  # made by who serves and has a place for it
+            live.folder = folder
+            live.open_kept()
+        channels = {REVISIONS: live.refresh, keys.CHANGED: keyring.refresh}
+        with (
+            following(snapshots, channels, lost=live.lose),
+            climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s),
+        ):
+            # What is loaded stays: looking through it for garbage would hold up answers.
+            gc.collect()
+            gc.freeze()
             yield
+        live.close()
         engine.dispose()
 
     app = FastAPI(
@@ -91,7 +109,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=docs.ANY_PROBLEM,
     )
     app.state.settings = settings
+    app.state.live = Live()
+    app.state.keyring = keys.Keyring()
     app.add_middleware(Requests)
+    app.add_middleware(Located, state=app.state)
     app.state.layer_facts = {}
     app.state.hotspot_surveys = hotspot_map.KeptSurveys()
     problems.install(

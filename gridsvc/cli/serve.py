@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,8 @@ from gridsvc.cli.cluster import start
 from gridsvc.cli.commands import FAILED, Json, example
 from gridsvc.cli.console import emit, say
 from gridsvc.cli.database import read_settings
-from gridsvc.errors import SettingsError
+from gridsvc.db import create_engine
+from gridsvc.errors import NothingPublished, SettingsError
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -50,6 +52,7 @@ def serve(
     _require_free(host, port)
     # Each worker makes its own app from the environment.
     os.environ["GRIDSVC_DATABASE_URL"] = start(settings)
+    _keep_newest(settings.home, os.environ["GRIDSVC_DATABASE_URL"])
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{port}"
     if json:
@@ -68,6 +71,25 @@ def serve(
         )
     except SystemExit as ended:
         raise typer.Exit(FAILED if ended.code else 0) from ended
+
+
+def _keep_newest(home: Path, url: str) -> None:
+    """Lay the newest revision where workers map it, so that all share one."""
+    from gridsvc.routing import kept_snapshots, live  # noqa: PLC0415  loads what answers need
+    from gridsvc.routing.snapshot import Snapshot  # noqa: PLC0415
+
+    engine = create_engine(url)
+    folder = live.kept_folder(home, engine)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
+            kept = kept_snapshots.last_kept(folder)
+            snapshot = kept.advanced(connection) if kept else Snapshot.load(connection)
+        kept_snapshots.keep(snapshot, folder)
+    except NothingPublished:
+        pass
+    finally:
+        engine.dispose()
 
 
 def _is_loopback(host: str) -> bool:

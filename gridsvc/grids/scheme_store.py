@@ -68,6 +68,8 @@ def load_scheme(session: Session, scheme: Scheme) -> int | None:
     revised: int | None = session.scalar(
         sql("gridsvc.grids", "revise_scheme"), {"scheme_id": version.id}
     )
+    if revised:
+        session.execute(select(func.pg_notify("gridsvc_revision", str(revised))))
     session.execute(select(func.gridsvc.lay_edit_views()))
     return revised
 

@@ -351,8 +351,8 @@ class AreaIndex:
             ids: (n,) of areas that are new.
             boundaries: (n,) theirs.
             replaced: (n,) the id whose row each new one takes over, -1 for a row of its own, as
-                all have if left out. An area whose boundary is only moved must take over its row: ground that it had and
-                has need then not be touched.
+                all have if left out. Where an area takes over the row of the one it was, the
+                ground that it had and has need not be touched.
         """
         if replaced is None:
             replaced = np.full(len(ids), -1, np.int64)
