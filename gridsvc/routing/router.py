@@ -240,12 +240,25 @@ def answer_many(
     revision = session.scalar(text("SELECT max(number) FROM gridsvc.revision"))
     if revision is None:
         raise NothingPublished
-    asked = list(questions)
+    return revision, answer_each(session, list(questions), reveal=reveal)
+
+
+def answer_each(
+    session: Session, questions: Sequence[Question], *, reveal: bool = False
+) -> list[dict[str, Any] | GridsvcError]:
+    """Answer points one like the other, also where nothing is published.
+
+    Returns:
+        For each question its Answer or what was wrong with it.
+
+    Raises:
+        NothingLoaded: the database has no scheme.
+    """
     answers: list[dict[str, Any] | GridsvcError] = []
-    for start in range(0, len(asked), STATEMENT_POINTS):
-        batch = asked[start : start + STATEMENT_POINTS]
+    for start in range(0, len(questions), STATEMENT_POINTS):
+        batch = questions[start : start + STATEMENT_POINTS]
         answers += _answers(session, batch, reveal=reveal)
-    return revision, answers
+    return answers
 
 
 def tier_holder(session: Session, tier: Tier, question: Question) -> str | None:
