@@ -15,7 +15,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import orjson
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -29,6 +28,7 @@ from gridsvc.reports.case_log import OPEN, Event, Standing, after
 from gridsvc.reports.case_records import CaseSummary
 from gridsvc.reports.joining import NEVER_US, Matters, Reach, join
 from gridsvc.reports.models import Case
+from gridsvc.reports.row_texts import as_rows
 from gridsvc.reports.terms import CaseState, EventKind
 from gridsvc.routing.admission import Ints
 
@@ -270,20 +270,22 @@ def _near_cases(
     rules: Mapping[str, DuplicateRule],
     reports: Sequence[tuple[Routed, datetime]],
 ) -> list[_Near]:
-    points = [report.point or (math.nan, math.nan) for report, _ in reports]
-    of_reports = [rules[report.category or ""] for report, _ in reports]
-    rows = session.execute(
+    rows = []
+    for report, at in reports:
+        rule = rules[report.category or ""]
+        rows.append(
+            {
+                "category": report.category,
+                "point": report.point,
+                "within_m": rule.within_m,
+                "since": at - rule.window,
+            }
+        )
+    found = session.execute(
         sql(PACKAGE, "near_cases"),
-        {
-            "categories": [report.category for report, _ in reports],
-            "eastings": [x for x, _ in points],
-            "northings": [y for _, y in points],
-            "within_m": [rule.within_m for rule in of_reports],
-            "since": [at - rule.window for (_, at), rule in zip(reports, of_reports, strict=True)],
-            "srid": parse_crs(scheme.storage_crs).epsg,
-        },
+        {"rows": as_rows(rows), "srid": parse_crs(scheme.storage_crs).epsg},
     )
-    return [_Near(row.id, row.category, row.x, row.y, row.opened_at) for row in rows]
+    return [_Near(row.id, row.category, row.x, row.y, row.opened_at) for row in found]
 
 
 def _join(
@@ -338,26 +340,27 @@ def _lock_open(session: Session, ids: Sequence[int]) -> dict[int, CaseSummary]:
 
 
 def _write_cases(session: Session, scheme: Scheme, standings: Iterable[Standing]) -> list[int]:
-    rows = list(standings)
+    rows = [
+        {
+            "category": row.category,
+            "point": row.point,
+            "areas": row.areas,
+            "responsible": row.responsible,
+            "opened_at": row.opened_at,
+            "state": row.state,
+            "state_since": row.state_since,
+            "tier": row.tier,
+            "due_at": row.due_at,
+            "report_count": row.report_count,
+            "last_event": row.last_event,
+        }
+        for row in standings
+    ]
     if not rows:
         return []
-    points = [row.point or (None, None) for row in rows]
     ids = session.scalars(
         sql(PACKAGE, "file_cases"),
-        {
-            "categories": [row.category for row in rows],
-            "eastings": [x for x, _ in points],
-            "northings": [y for _, y in points],
-            "areas": [orjson.dumps(row.areas).decode() for row in rows],
-            "responsible": [row.responsible for row in rows],
-            "opened": [row.opened_at for row in rows],
-            "since": [row.state_since for row in rows],
-            "tiers": [row.tier for row in rows],
-            "due": [row.due_at for row in rows],
-            "report_counts": [row.report_count for row in rows],
-            "last_events": [row.last_event for row in rows],
-            "srid": parse_crs(scheme.storage_crs).epsg,
-        },
+        {"rows": as_rows(rows), "srid": parse_crs(scheme.storage_crs).epsg},
     )
     return sorted(ids)
 
@@ -385,35 +388,33 @@ def _write_events(
     """Write for each report the event by which it came to its case, and that it belongs there."""
     # The cases are as all have left them: the last one that joins has the last number.
     left = Counter(case.id for _, case, _ in belongs)
-    events = []
+    rows = []
     for n, (one, case, distance_m) in enumerate(belongs):
         left[case.id] -= 1
-        events.append(
-            filings.get(n)
-            or Event(
-                number=case.last_event - left[case.id],
-                kind=EventKind.JOINED,
-                at=now,
-                actor=one.actor,
-                details={"report": str(one.report.report_id), "distance_m": distance_m},
-                state=case.state,
-            )
+        report_id = one.report.report_id
+        event = filings.get(n) or Event(
+            number=case.last_event - left[case.id],
+            kind=EventKind.JOINED,
+            at=now,
+            actor=one.actor,
+            details={"report": report_id, "distance_m": distance_m},
+            state=case.state,
         )
-    session.execute(
-        sql(PACKAGE, "file_events"),
-        {
-            "case_ids": [case.id for _, case, _ in belongs],
-            "numbers": [event.number for event in events],
-            "kinds": [event.kind.value for event in events],
-            "at": [event.at for event in events],
-            "actors": [event.actor for event in events],
-            "details": [orjson.dumps(event.details).decode() for event in events],
-            "states": [event.state.value for event in events],
-            "report_ids": [one.report.report_id for one, _, _ in belongs],
-            "are_first": [n in filings for n in range(len(belongs))],
-            "distances_m": [metres for _, _, metres in belongs],
-        },
-    )
+        rows.append(
+            {
+                "case_id": case.id,
+                "number": event.number,
+                "kind": event.kind,
+                "at": event.at,
+                "actor": event.actor,
+                "details": event.details,
+                "state": event.state,
+                "report_id": report_id,
+                "is_first": n in filings,
+                "distance_m": distance_m,
+            }
+        )
+    session.execute(sql(PACKAGE, "file_events"), {"rows": as_rows(rows)})
 
 
 def _summary(case_id: int, standing: Standing) -> CaseSummary:

@@ -29,6 +29,7 @@ from gridsvc.reports.case_opening import Filed, Routed, open_or_join
 from gridsvc.reports.case_records import CaseSummary, summary_of
 from gridsvc.reports.duplicates import Duplicate, Suspect, likely_duplicates
 from gridsvc.reports.models import Report, ReportAnswer
+from gridsvc.reports.row_texts import as_rows, bytes_text, number
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing.router import Door, Question, answer_each
 
@@ -340,39 +341,40 @@ def _store(session: Session, scheme: Scheme, sent: Sequence[Sent]) -> list[_Rece
     ]
     # In one order, so that of two that store the same reports none waits for the other's last.
     ordered = sorted(rows, key=lambda row: row.sent.name)
-    points = [row.point or (None, None) for row in ordered]
-    stored = [row.stored for row in ordered]
     there = set(
         session.scalars(
             sql("gridsvc.reports", "file_reports"),
             {
-                "ids": [row.id for row in stored],
-                "sources": [row.sent.caller for row in ordered],
-                "source_ids": [row.sent.idempotency_key for row in ordered],
-                "body_hashes": [row.sent.draft.digest() for row in ordered],
-                "channels": [row.channel for row in stored],
-                "xs": [row.x for row in stored],
-                "ys": [row.y for row in stored],
-                "crs": [row.crs for row in stored],
-                "lons": [row.lon for row in stored],
-                "lats": [row.lat for row in stored],
-                "eastings": [x for x, _ in points],
-                "northings": [y for _, y in points],
-                "accuracies_m": [row.accuracy_m for row in stored],
-                "categories": [row.category for row in stored],
-                "descriptions": [row.description for row in stored],
-                "photo_urls": [
-                    orjson.dumps(row.photo_urls).decode() if row.photo_urls else None
-                    for row in stored
-                ],
-                "reporter_hashes": [row.reporter_hash for row in stored],
-                "observed": [row.observed_at for row in stored],
-                "received": [row.received_at for row in stored],
+                "rows": as_rows([_columns(row) for row in ordered]),
                 "srid": parse_crs(scheme.storage_crs).epsg,
             },
         )
     )
     return [row for row in rows if row.stored.id in there]
+
+
+def _columns(row: _Received) -> dict[str, Any]:
+    stored = row.stored
+    return {
+        "id": stored.id,
+        "source": row.sent.caller,
+        "source_id": row.sent.idempotency_key,
+        "body_hash": bytes_text(row.sent.draft.digest()),
+        "channel": stored.channel,
+        "x": number(stored.x),
+        "y": number(stored.y),
+        "crs": stored.crs,
+        "lon": stored.lon,
+        "lat": stored.lat,
+        "point": row.point,
+        "accuracy_m": number(stored.accuracy_m),
+        "category": stored.category,
+        "description": stored.description,
+        "photo_urls": stored.photo_urls,
+        "reporter_hash": bytes_text(stored.reporter_hash),
+        "observed_at": stored.observed_at,
+        "received_at": stored.received_at,
+    }
 
 
 def _as_stored(
@@ -416,20 +418,11 @@ def _answer(
     if not questions:
         return []
     judged = [judge(told) for told in answer_each(session, questions)]
-    session.execute(
-        sql("gridsvc.reports", "file_answers"),
-        {
-            "ids": [row.stored.id for row in received],
-            "answered": [row.at for row in received],
-            "marks": [one["mark"] for one in judged],
-            "reasons": [one["reason"] for one in judged],
-            "revisions": [one["revision"] for one in judged],
-            "answers": [
-                told and orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-                for told in (one["answer"] for one in judged)
-            ],
-        },
-    )
+    rows = [
+        {"report_id": row.stored.id, "answered_at": row.at} | one
+        for row, one in zip(received, judged, strict=True)
+    ]
+    session.execute(sql("gridsvc.reports", "file_answers"), {"rows": as_rows(rows)})
     return [
         GivenAnswer(
             cause=Cause.INTAKE,

@@ -1,11 +1,8 @@
 -- The first answers of reports stored in the same transaction.
---   Arrays of one length: :ids (of the reports) :answered :marks :reasons :revisions
---   :answers (JSON)
+--   :rows  JSON array of the columns below; an answer is null where the mark says why
 INSERT INTO gridsvc.report_answer (
     report_id, number, cause, answered_at, mark, reason, revision, answer)
-SELECT t.report_id, 1, 'intake', t.answered_at, t.mark, t.reason, t.revision,
-       CAST(t.answer AS jsonb)
-FROM unnest(
-    CAST(:ids AS uuid[]), CAST(:answered AS timestamptz[]), CAST(:marks AS text[]),
-    CAST(:reasons AS text[]), CAST(:revisions AS integer[]), CAST(:answers AS text[])
-) AS t (report_id, answered_at, mark, reason, revision, answer)
+SELECT t.report_id, 1, 'intake', t.answered_at, t.mark, t.reason, t.revision, t.answer
+FROM json_to_recordset(CAST(:rows AS json)) AS t (
+    report_id uuid, answered_at timestamptz, mark text, reason text, revision integer,
+    answer jsonb)

@@ -1,20 +1,18 @@
 -- Cases that reports open, each where its filing leads; `case_log.after` has the rest of the row.
---   Arrays of one length: :categories :eastings :northings (storage CRS) :areas (JSON)
---   :responsible :opened :since (of the state) :tiers :due :report_counts :last_events
+--   :rows  JSON array of the columns below; point [x, y] in the storage CRS or null
 --   :srid  of the storage CRS
 -- Columns: id. PostgreSQL numbers rows of an ordered SELECT in their order, so ids in ascending
--- order are those of the arrays.
+-- order are those of the array.
 INSERT INTO gridsvc.case (
     category, point, areas, responsible, opened_at, state, state_since, tier, due_at, report_count,
     last_event)
-SELECT t.category, ST_SetSRID(ST_Point(t.easting, t.northing), :srid), CAST(t.areas AS jsonb),
-       t.responsible, t.opened_at, 'filed', t.since, t.tier, t.due_at, t.report_count, t.last_event
-FROM unnest(
-    CAST(:categories AS text[]), CAST(:eastings AS float8[]), CAST(:northings AS float8[]),
-    CAST(:areas AS text[]), CAST(:responsible AS text[]), CAST(:opened AS timestamptz[]),
-    CAST(:since AS timestamptz[]), CAST(:tiers AS text[]), CAST(:due AS timestamptz[]),
-    CAST(:report_counts AS integer[]), CAST(:last_events AS integer[])
-) WITH ORDINALITY AS t (category, easting, northing, areas, responsible, opened_at, since, tier,
-                        due_at, report_count, last_event, n)
+SELECT t.category, ST_SetSRID(ST_Point(t.point[1], t.point[2]), :srid), t.areas, t.responsible,
+       t.opened_at, t.state, t.state_since, t.tier, t.due_at, t.report_count, t.last_event
+FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS (
+    category text, point float8[], areas jsonb, responsible text, opened_at timestamptz,
+    state text, state_since timestamptz, tier text, due_at timestamptz, report_count integer,
+    last_event integer)) WITH ORDINALITY AS t (
+    category, point, areas, responsible, opened_at, state, state_since, tier, due_at, report_count,
+    last_event, n)
 ORDER BY t.n
 RETURNING id
