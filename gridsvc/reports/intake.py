@@ -29,7 +29,7 @@ from gridsvc.reports.case_opening import Filed, Routed, open_or_join
 from gridsvc.reports.case_records import CaseSummary, summary_of
 from gridsvc.reports.duplicates import Duplicate, Suspect, likely_duplicates
 from gridsvc.reports.models import Report, ReportAnswer
-from gridsvc.reports.row_texts import as_rows, bytes_text, number
+from gridsvc.reports.row_texts import as_lines, as_rows, bytes_text, number
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing.router import Door, Question, answer_each
 
@@ -419,10 +419,19 @@ def _answer(
         return []
     judged = [judge(told) for told in answer_each(session, questions)]
     rows = [
-        {"report_id": row.stored.id, "answered_at": row.at} | one
+        {
+            "report_id": row.stored.id,
+            "answered_at": row.at,
+            "mark": one["mark"],
+            "reason": one["reason"],
+            "revision": one["revision"],
+        }
         for row, one in zip(received, judged, strict=True)
     ]
-    session.execute(sql("gridsvc.reports", "file_answers"), {"rows": as_rows(rows)})
+    session.execute(
+        sql("gridsvc.reports", "file_answers"),
+        {"rows": as_rows(rows), "answers": as_lines(one["answer"] for one in judged)},
+    )
     return [
         GivenAnswer(
             cause=Cause.INTAKE,

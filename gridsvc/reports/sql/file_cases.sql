@@ -8,7 +8,7 @@ INSERT INTO gridsvc.case (
     last_event)
 SELECT t.category, ST_SetSRID(ST_Point(t.point[1], t.point[2]), :srid), t.areas, t.responsible,
        t.opened_at, t.state, t.state_since, t.tier, t.due_at, t.report_count, t.last_event
-FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS (
+FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
     category text, point float8[], areas jsonb, responsible text, opened_at timestamptz,
     state text, state_since timestamptz, tier text, due_at timestamptz, report_count integer,
     last_event integer)) WITH ORDINALITY AS t (

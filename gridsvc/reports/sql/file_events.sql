@@ -2,7 +2,7 @@
 --   :rows  JSON array of the columns below; a membership begins with its event
 WITH told AS MATERIALIZED (
     SELECT t.*
-    FROM json_to_recordset(CAST(:rows AS json)) AS t (
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS t (
         case_id bigint, number integer, kind text, at timestamptz, actor text, details jsonb,
         state text, report_id uuid, is_first boolean, distance_m float8)
 ), happened AS (

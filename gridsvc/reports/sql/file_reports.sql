@@ -11,7 +11,7 @@ INSERT INTO gridsvc.report (
 SELECT t.id, t.source, t.source_id, t.body_hash, t.channel, t.x, t.y, t.crs, t.lon, t.lat,
        ST_SetSRID(ST_Point(t.point[1], t.point[2]), :srid), t.accuracy_m, t.category,
        t.description, t.photo_urls, t.reporter_hash, t.observed_at, t.received_at
-FROM json_to_recordset(CAST(:rows AS json)) AS t (
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS t (
     id uuid, source text, source_id text, body_hash bytea, channel text, x float8, y float8,
     crs text, lon float8, lat float8, point float8[], accuracy_m float8, category text,
     description text, photo_urls text[], reporter_hash bytea, observed_at timestamptz,

@@ -5,7 +5,7 @@
 -- Columns: id, category, x, y (storage CRS), opened_at. A little more than within reach: who joins
 -- decides. Leans on case_open_point_idx.
 SELECT DISTINCT c.opened_at, c.id, c.category, ST_X(c.point) AS x, ST_Y(c.point) AS y
-FROM json_to_recordset(CAST(:rows AS json)) AS t (
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS t (
     category text, point float8[], within_m float8, since timestamptz)
 JOIN gridsvc.case AS c
   ON c.category = t.category
