@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -31,6 +32,8 @@ from gridsvc.api.climbing import climbing
 from gridsvc.api.requests import Requests
 from gridsvc.db import create_engine
 from gridsvc.errors import SettingsError
+from gridsvc.reports.shared_commits import taking_in
+from gridsvc.routing.router import answer_each
 from gridsvc.settings import Settings
 
 SERVICE_ROLE = "gridsvc_service"
@@ -76,7 +79,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         # What is told twice at once must be seen by the second; SQLAlchemy shares the pool.
         app.state.writing_sessions = sessionmaker(engine)
-        with climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s):
+        make_engine = partial(
+            create_engine,
+            url,
+            role=SERVICE_ROLE,
+            statement_timeout_s=settings.statement_timeout_s,
+        )
+        with (
+            climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s),
+            taking_in(make_engine, answer_each=answer_each) as app.state.intake,
+        ):
             yield
         engine.dispose()
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ from gridsvc.routing.admission import Ints
 PACKAGE = "gridsvc.reports"
 
 _SUMMARY = tuple(CaseSummary.__dataclass_fields__)
+_PLAIN = attrgetter(*_SUMMARY[1:])
+"""What a case's summary says beyond its number, in the order in which it says it."""
 _COLUMNS = [getattr(Case, name) for name in _SUMMARY]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -158,8 +161,6 @@ def open_or_join(
     if not filed:
         return {}
     found = _find(session, scheme, filed)
-    # By the clock that dates revisions, and after the wait for others.
-    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     joiners = Counter(found.opener.tolist())
     worktime = WorkTime(scheme)
     openers = [n for n, opener in enumerate(found.opener.tolist()) if opener == n]
@@ -168,10 +169,7 @@ def open_or_join(
         for n, one in enumerate(filed)
         if found.opener[n] == n
     }
-    standings = {
-        n: replace(after(None, event), report_count=joiners[n], last_event=joiners[n])
-        for n, event in events.items()
-    }
+    standings = {n: _with(after(None, event), joiners[n]) for n, event in events.items()}
     ids = dict(zip(openers, _write_cases(session, scheme, standings.values()), strict=True))
     opened = {n: _summary(ids[n], standing) for n, standing in standings.items()}
     counts = [joiners[-1 - place] for place in range(len(found.cases))]
@@ -184,7 +182,7 @@ def open_or_join(
         for one, metres in zip(filed, found.distance_m.tolist(), strict=True)
     ]
     belongs = list(zip(filed, cases, distances_m, strict=True))
-    _write_events(session, belongs, events, now)
+    _write_events(session, belongs, events)
     return {one.report.report_id: case for one, case in zip(filed, cases, strict=True)}
 
 
@@ -383,11 +381,13 @@ def _write_events(
     session: Session,
     belongs: Sequence[tuple[Filed, CaseSummary, float | None]],
     filings: Mapping[int, Event],
-    now: datetime,
 ) -> None:
     """Write for each report the event by which it came to its case, and that it belongs there."""
     # The cases are as all have left them: the last one that joins has the last number.
     left = Counter(case.id for _, case, _ in belongs)
+    if len(filings) < len(belongs):
+        # By the clock that dates revisions, and after the wait for others.
+        now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     rows = []
     for n, (one, case, distance_m) in enumerate(belongs):
         left[case.id] -= 1
@@ -417,9 +417,15 @@ def _write_events(
     session.execute(sql(PACKAGE, "file_events"), {"rows": as_rows(rows)})
 
 
+def _with(standing: Standing, reports: int) -> Standing:
+    """Say where a case stands that is opened with several reports at once."""
+    if reports == 1:
+        return standing
+    return replace(standing, report_count=reports, last_event=reports)
+
+
 def _summary(case_id: int, standing: Standing) -> CaseSummary:
-    told = {name: getattr(standing, name) for name in _SUMMARY if name != "id"}
-    return CaseSummary(id=case_id, **told | {"areas": dict(standing.areas)})
+    return CaseSummary(case_id, *_PLAIN(standing))
 
 
 def _summary_of(row: Mapping[Any, Any]) -> CaseSummary:

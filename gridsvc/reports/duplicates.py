@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from gridsvc.db import sql
+from gridsvc.grids.case_rules import DuplicateRule
 from gridsvc.grids.schemes import Scheme
 
 
@@ -69,8 +70,11 @@ def likely_duplicates(
     """
     received: dict[uuid.UUID, datetime] = {}
     within_m, since, own = [], [], []
+    rules: dict[str | None, DuplicateRule | None] = {}
     for suspect in suspects:
-        rule = scheme.duplicate_rule(suspect.category)
+        if suspect.category not in rules:
+            rules[suspect.category] = scheme.duplicate_rule(suspect.category)
+        rule = rules[suspect.category]
         if rule is None or suspect.category is None or suspect.received_at is None:
             continue
         received[suspect.report_id] = suspect.received_at

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from gridsvc import errors
 from gridsvc.crs import Crs, Floats, convert, parse_crs, to_wgs84
 from gridsvc.db import sql
-from gridsvc.grids.scheme_store import current_scheme
+from gridsvc.grids.scheme_store import current_scheme, scheme_and_time
 from gridsvc.grids.schemes import Scheme
 from gridsvc.reports.bulk_copy import new_uuids
 from gridsvc.reports.case_opening import Filed, Routed, open_or_join
@@ -226,11 +226,13 @@ def file_reports(
         NothingLoaded: the database has no scheme.
     """
     session.flush()
-    scheme = current_scheme(session)
+    # Those that come together are a microsecond apart, in their order, so that it is known of any
+    # two which came first.
+    scheme, now = scheme_and_time(session)
     firsts: dict[tuple[str, str], Sent] = {}
     for one in sent:
         firsts.setdefault(one.name, one)
-    received = _store(session, scheme, list(firsts.values()))
+    received = _store(session, scheme, list(firsts.values()), now)
     given = _answer(session, received, answer_each)
     routed = [row for row, told in zip(received, given, strict=True) if told.answer is not None]
     answers = {row.stored.id: told for row, told in zip(received, given, strict=True)}
@@ -326,11 +328,10 @@ class _Received:
     stored: StoredReport
 
 
-def _store(session: Session, scheme: Scheme, sent: Sequence[Sent]) -> list[_Received]:
+def _store(
+    session: Session, scheme: Scheme, sent: Sequence[Sent], now: datetime
+) -> list[_Received]:
     """Store reports of different names; gives those that were not there, in the order given."""
-    # By the clock that dates revisions. Those that come together are a microsecond apart, in their
-    # order, so that it is known of any two which came first.
-    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     times = [now - timedelta(microseconds=left) for left in reversed(range(len(sent)))]
     drafts = [one.draft for one in sent]
     rows = [

@@ -9,14 +9,17 @@ report. So that neither do they wait for one that has to wait for somebody else'
 gives up waiting soon, and those alone wait in lanes of their own.
 """
 
+import asyncio
 import queue
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Thread
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from gridsvc.reports.intake import (
@@ -31,75 +34,79 @@ from gridsvc.reports.intake import (
 MOST_TOGETHER = 128
 """Reports of one commit; with more, none is filed faster and each waits longer."""
 
-COMMITTERS = 2
-"""While one waits for the database, the other prepares its group."""
-
 LANES = 4
 
-LOCK_WAIT_MS = 500
+LOCK_WAIT_S = 0.5
 """How long a group waits for a lock. Another group holds its locks for some milliseconds."""
 
-CONNECTIONS = COMMITTERS + LANES
+GATHER_S = 0.001
+"""How long the first of a group waits for others, while they come in groups: those who have just
+been answered come again together, and would otherwise fall into a small group and a large one."""
+
+MakeEngine = Callable[..., Engine]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     sent: Sent
-    done: Future[FiledReport] = field(default_factory=Future)
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[FiledReport]
 
 
 class Intake:
     """Files reports for many callers at once; see `taking_in`."""
 
-    def __init__(self, engine: Engine, answer_each: AnswerEach) -> None:
-        self._engine = engine
+    def __init__(self, make_engine: MakeEngine, answer_each: AnswerEach) -> None:
+        self._together = make_engine(lock_timeout_s=LOCK_WAIT_S, pool_size=1)
+        self._alone = make_engine(pool_size=LANES)
         self._answer_each = answer_each
         self._arrived: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._lanes = ThreadPoolExecutor(LANES, thread_name_prefix="intake lane")
-        self._committers = [
-            Thread(target=self._commit_groups, name=f"intake {n}") for n in range(COMMITTERS)
-        ]
+        # One: of two, each would get half as many reports, and they would take each other's time.
+        self._committer = Thread(target=self._commit_groups, name="intake")
 
     def start(self) -> None:
         """Begin to file."""
-        for thread in self._committers:
-            thread.start()
+        self._committer.start()
 
     def stop(self) -> None:
         """File all that has arrived, and end."""
-        for _ in self._committers:
-            self._arrived.put(None)
-        for thread in self._committers:
-            thread.join()
+        self._arrived.put(None)
+        self._committer.join()
         self._lanes.shutdown()
+        self._together.dispose()
+        self._alone.dispose()
 
-    def file(self, sent: Sent) -> Future[FiledReport]:
-        """Store a report with its answer, once however often it is told.
+    async def file(self, sent: Sent) -> FiledReport:
+        """Store a report with its answer, once however often it is told; it is durable then.
 
-        Returns:
-            Done when the report is durable. It raises what `file_report` raises, and what the
-            database says.
+        Raises:
+            GridsvcError: as `file_report`.
+            SQLAlchemyError: what the database says.
         """
-        waiting = _Waiting(sent)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(sent, loop, loop.create_future())
         self._arrived.put(waiting)
-        return waiting.done
+        return await waiting.done
 
     def _commit_groups(self) -> None:
-        while group := self._next_group():
+        size = 0
+        while group := self._next_group(gather=size > 1):
+            size = len(group)
             self._file_together(group)
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self, *, gather: bool) -> list[_Waiting]:
         """Take all that has arrived; waits for the first. Empty: no more will come."""
         group: list[_Waiting] = []
         one = self._arrived.get()
+        if gather:
+            time.sleep(GATHER_S)
         while one is not None:
-            # Whoever has gone meanwhile wants nothing any more.
-            if one.done.set_running_or_notify_cancel():
-                group.append(one)
+            group.append(one)
             if len(group) == MOST_TOGETHER:
                 return group
             try:
-                one = self._arrived.get(block=not group)
+                one = self._arrived.get_nowait()
             except queue.Empty:
                 return group
         if group:
@@ -108,53 +115,79 @@ class Intake:
 
     def _file_together(self, group: Sequence[_Waiting]) -> None:
         try:
-            connection = self._engine.connect()
-        except Exception as error:  # noqa: BLE001  each caller is told
+            told = self._file(self._together, group)
+        except Exception:  # noqa: BLE001  each of them is told what concerns it
             for waiting in group:
-                waiting.done.set_exception(error)
+                self._lanes.submit(self._file_alone, waiting)
             return
-        try:
-            with connection, Session(connection) as session, session.begin():
-                if len(group) > 1:
-                    session.execute(
-                        text("SELECT set_config('lock_timeout', :wait, true)"),
-                        {"wait": f"{LOCK_WAIT_MS}ms"},
-                    )
-                told = file_reports(
-                    session,
-                    [waiting.sent for waiting in group],
-                    answer_each=self._answer_each,
-                )
-        except Exception as error:  # noqa: BLE001  whoever it concerns is told
-            if len(group) == 1:
-                group[0].done.set_exception(error)
-                return
-            for waiting in group:
-                self._lanes.submit(self._file_together, [waiting])
-            return
+        _tell(
+            (waiting, one)
+            for waiting, one in zip(group, told, strict=True)
+            if isinstance(one, FiledReport)
+        )
         for waiting, one in zip(group, told, strict=True):
-            if isinstance(one, FiledReport):
-                waiting.done.set_result(one)
-            else:
+            if isinstance(one, ToldBefore):
                 self._lanes.submit(self._read_again, waiting, one)
+
+    def _file_alone(self, waiting: _Waiting) -> None:
+        try:
+            (told,) = self._file(self._alone, [waiting])
+        except Exception as error:  # noqa: BLE001  the caller is told
+            _tell([(waiting, error)])
+            return
+        if isinstance(told, FiledReport):
+            _tell([(waiting, told)])
+        else:
+            self._read_again(waiting, told)
+
+    def _file(self, engine: Engine, group: Sequence[_Waiting]) -> list[FiledReport | ToldBefore]:
+        with Session(engine) as session, session.begin():
+            sent = [waiting.sent for waiting in group]
+            return file_reports(session, sent, answer_each=self._answer_each)
 
     def _read_again(self, waiting: _Waiting, told: ToldBefore) -> None:
         try:
-            with Session(self._engine) as session:
-                waiting.done.set_result(read_again(session, told))
+            with Session(self._alone) as session:
+                found = read_again(session, told)
         except Exception as error:  # noqa: BLE001  the caller is told
-            waiting.done.set_exception(error)
+            _tell([(waiting, error)])
+        else:
+            _tell([(waiting, found)])
+
+
+_Outcome = tuple[_Waiting, FiledReport | Exception]
+
+
+def _tell(outcomes: Iterable[_Outcome]) -> None:
+    """Hand outcomes to whoever waits: each loop is woken once, not once for each report."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
+    for waiting, outcome in outcomes:
+        by_loop[waiting.loop].append((waiting, outcome))
+    for loop, told in by_loop.items():
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(_settle, told)
+
+
+def _settle(outcomes: Sequence[_Outcome]) -> None:
+    for waiting, outcome in outcomes:
+        if waiting.done.done():  # the caller has gone
+            continue
+        if isinstance(outcome, Exception):
+            waiting.done.set_exception(outcome)
+        else:
+            waiting.done.set_result(outcome)
 
 
 @contextmanager
-def taking_in(engine: Engine, *, answer_each: AnswerEach) -> Iterator[Intake]:
+def taking_in(make_engine: MakeEngine, *, answer_each: AnswerEach) -> Iterator[Intake]:
     """File reports, until the block ends.
 
     Args:
-        engine: At READ COMMITTED; `CONNECTIONS` of it are used at once.
+        make_engine: Makes engines of READ COMMITTED; it is given `create_engine`'s `pool_size` and
+            `lock_timeout_s`.
         answer_each: Who answers the reports' questions.
     """
-    intake = Intake(engine, answer_each)
+    intake = Intake(make_engine, answer_each)
     intake.start()
     try:
         yield intake
