@@ -48,13 +48,12 @@ class Crs:
     @property
     def epsg(self) -> int | None:
         """The EPSG code; None for the shifted datums, which have none."""
-        authority, _, code = self.name.partition(":")
-        return int(code) if authority == "EPSG" else None
+        return _code(self.name)
 
     @property
     def in_degrees(self) -> bool:
         """Whether x is a longitude and y a latitude, in degrees."""
-        return self.epsg is None or _unit(self.epsg) == "degree"
+        return _is_in_degrees(self.name)
 
     @property
     def in_metres(self) -> bool:
@@ -121,6 +120,18 @@ def _parse(name: str) -> Crs:
 
 def _squeeze(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).casefold()
+
+
+@lru_cache(maxsize=256)
+def _code(name: str) -> int | None:
+    authority, _, code = name.partition(":")
+    return int(code) if authority == "EPSG" else None
+
+
+@lru_cache(maxsize=256)
+def _is_in_degrees(name: str) -> bool:
+    epsg = _code(name)
+    return epsg is None or _unit(epsg) == "degree"
 
 
 @lru_cache(maxsize=256)

@@ -57,6 +57,7 @@ def create_engine(
     *,
     role: str | None = None,
     statement_timeout_s: float | None = None,
+    lock_timeout_s: float | None = None,
     pool_size: int = 5,
 ) -> Engine:
     """Make an engine whose sessions run in UTC and find `gridsvc` and PostGIS by search path.
@@ -65,6 +66,7 @@ def create_engine(
         url: `postgresql://…` of a database.
         role: Role each connection takes on, so that a login with more rights does not use them.
         statement_timeout_s: The longest a statement may run.
+        lock_timeout_s: The longest a statement may wait for a lock.
         pool_size: Connections kept open.
     """
     settings = {
@@ -78,6 +80,8 @@ def create_engine(
         settings["role"] = role
     if statement_timeout_s:
         settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
+    if lock_timeout_s:
+        settings["lock_timeout"] = str(int(lock_timeout_s * 1000))
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return sqlalchemy_create_engine(
         database_url(url),
@@ -96,6 +100,7 @@ def sql_text(package: str, name: str) -> str:
     return "\n".join(line for line in lines if not line.lstrip().startswith("--"))
 
 
+@cache
 def sql(package: str, name: str) -> TextClause:
     """Make a statement of `package/sql/name.sql`; its `:parameters` are bound by the caller."""
     return text(sql_text(package, name))

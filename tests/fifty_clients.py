@@ -4,11 +4,7 @@ Clients come in pairs, and both of a pair act on all cases of the pair, so that 
 other's way; some report what joins another's case. The server runs in two processes.
 """
 
-import os
 import random
-import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -30,6 +26,7 @@ from gridsvc.reports.case_records import read_log, standing_of
 from gridsvc.reports.models import Case, CaseEvent, CaseReport, Report
 from tests import small_city
 from tests.factories import make_scheme
+from tests.serving import serve_apart
 
 CLIENTS = 50
 PROCESSES = 2
@@ -79,42 +76,9 @@ def found_city(url: str) -> None:
 
 @contextmanager
 def serving(url: str) -> Iterator[str]:
-    """Serve the API over a database from processes of its own; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    asked = ("gridsvc.api.app:create_app", "--factory", "--port", str(port), "--no-access-log")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", *asked, "--workers", str(PROCESSES)],
-        env=os.environ
-        | {
-            "GRIDSVC_DATABASE_URL": url,
-            "GRIDSVC_API_KEYS_REQUIRED": "false",
-            "GRIDSVC_ESCALATION_INTERVAL_S": "1",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(address, server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 60
-    while True:
-        assert server.poll() is None, "the server ended"
-        assert time.monotonic() < end, "the server does not answer"
-        try:
-            if httpx.get(f"{address}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
+    """Serve the app over a database in `PROCESSES` processes; gives its address."""
+    with serve_apart(url, processes=PROCESSES) as served:
+        yield served.address
 
 
 def run_clients(address: str, *, for_s: float) -> Told:

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -34,6 +35,7 @@ from gridsvc.api.requests import Requests
 from gridsvc.db import create_engine
 from gridsvc.errors import SettingsError
 from gridsvc.grids import keys
+from gridsvc.reports.shared_commits import taking_in
 from gridsvc.routing.live import REVISIONS, Live, following, kept_folder
 from gridsvc.settings import Settings
 
@@ -75,21 +77,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # Parameters are people's places and names; an error's text must not hold them.
         engine.hide_parameters = True
         # One snapshot a call: a publish in its middle must not mix two revisions.
-        app.state.sessions = sessionmaker(
-            engine.execution_options(isolation_level="REPEATABLE READ")
-        )
+        reading = engine.execution_options(isolation_level="REPEATABLE READ")
+        app.state.sessions = sessionmaker(reading)
         # What is told twice at once must be seen by the second; SQLAlchemy shares the pool.
         app.state.writing_sessions = sessionmaker(engine)
-        snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
         live, keyring = app.state.live, app.state.keyring
         folder = kept_folder(settings.home, engine)
         if folder.is_dir():  # made by who serves and has a place for it
             live.folder = folder
             live.open_kept()
+        make_engine = partial(
+            create_engine,
+            url,
+            role=SERVICE_ROLE,
+            statement_timeout_s=settings.statement_timeout_s,
+        )
         channels = {REVISIONS: live.refresh, keys.CHANGED: keyring.refresh}
         with (
-            following(snapshots, channels, lost=live.lose),
+            following(reading, channels, lost=live.lose),
             climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s),
+            taking_in(make_engine, answer_each=live.answer_each) as app.state.intake,
         ):
             # What is loaded stays: looking through it for garbage would hold up answers.
             gc.collect()

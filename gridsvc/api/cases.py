@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gridsvc.api.deps import MayFile, MaySeeReports, SessionDep, WritingSessionDep
+from gridsvc.api.deps import MayAct, MaySeeReports, SessionDep, WritingSessionDep
 from gridsvc.api.fields import Link, Paging, Strict, Text
 from gridsvc.api.responses import JSON, next_links
 from gridsvc.reports.case_log import TRANSITIONS
@@ -248,7 +248,7 @@ def case(case_id: CaseId, caller: MaySeeReports, session: SessionDep) -> Respons
     "/v1/cases/{case_id}/events", response_model=CaseWithLog, summary="Do something to a case"
 )
 def act_on_case(
-    case_id: CaseId, event: NewEvent, caller: MayFile, session: WritingSessionDep
+    case_id: CaseId, event: NewEvent, caller: MayAct, session: WritingSessionDep
 ) -> Response:
     """Scope `report`.
 
@@ -266,7 +266,7 @@ def act_on_case(
     summary="Do something to the case of a report",
 )
 def act_on_case_of_report(
-    report_id: str, event: NewEvent, caller: MayFile, session: WritingSessionDep
+    report_id: str, event: NewEvent, caller: MayAct, session: WritingSessionDep
 ) -> Response:
     """Scope `report`. As `POST /v1/cases/{case_id}/events`, on the case the report belongs to."""
     done = act_on_report(session, report_key(report_id), event.act(caller.name))
@@ -279,7 +279,7 @@ def act_on_case_of_report(
     summary="Give a case's reports to another case",
 )
 def merge_cases(
-    case_id: CaseId, merging: MergeInto, caller: MayFile, session: WritingSessionDep
+    case_id: CaseId, merging: MergeInto, caller: MayAct, session: WritingSessionDep
 ) -> Response:
     """Scope `report`.
 
@@ -296,7 +296,7 @@ def merge_cases(
     summary="Take a report out of its case",
 )
 def part_report(
-    report_id: str, parting: PartWhat, caller: MayFile, session: WritingSessionDep
+    report_id: str, parting: PartWhat, caller: MayAct, session: WritingSessionDep
 ) -> Response:
     """Scope `report`.
 

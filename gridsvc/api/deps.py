@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from gridsvc.errors import KeyRefused, ScopeMissing
 from gridsvc.grids.keys import Scope, authenticate, log_unmasked_read
+from gridsvc.reports.shared_commits import Intake
 
 # Without keys, which is for loopback only, all but names and phones is open.
 _KEYLESS = frozenset(Scope) - {Scope.PEOPLE_READ}
@@ -37,6 +38,14 @@ def get_writing_session(request: Request) -> Iterator[Session]:
     with request.app.state.writing_sessions.begin() as session:
         yield session
 
+
+async def get_intake(request: Request) -> Intake:
+    """Give what files reports; it has its own connections."""
+    intake: Intake = request.app.state.intake
+    return intake
+
+
+IntakeDep = Annotated[Intake, Depends(get_intake)]
 
 WritingSessionDep = Annotated[Session, Depends(get_writing_session, scope="function")]
 
@@ -105,6 +114,19 @@ def get_writing_caller(
     return find_caller(request, credentials.credentials if credentials else None, session)
 
 
+def get_filing_caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Caller:
+    """Find out who calls, and hold no connection while the report waits for its commit.
+
+    Raises:
+        KeyRefused: as `get_caller`.
+    """
+    with request.app.state.writing_sessions() as session:
+        return find_caller(request, credentials.credentials if credentials else None, session)
+
+
 def find_caller(request: Request, token: str | None, session: Session) -> Caller:
     """Find out whose key it is, or whether the service runs without keys.
 
@@ -141,7 +163,7 @@ def _basic_password(request: Request) -> str | None:
 def require(*any_of: Scope, found_by: Callable[..., Caller] = get_caller) -> Any:  # noqa: ANN401  as FastAPI's own Depends
     """Ask for a caller that has one of these scopes, or `admin`."""
 
-    def check(caller: Annotated[Caller, Depends(found_by)]) -> Caller:
+    async def check(caller: Annotated[Caller, Depends(found_by)]) -> Caller:
         if not caller.scopes & {*any_of, Scope.ADMIN}:
             raise ScopeMissing(any_of, held=tuple(sorted(caller.scopes)))
         return caller
@@ -155,8 +177,10 @@ MaySeeAreas = Annotated[Caller, require(Scope.LOCATE, Scope.REPORT, Scope.PLAN, 
 """Reads layers and areas, in which nothing is personal."""
 MaySeePeople = Annotated[Caller, require(Scope.PLAN, Scope.MANAGE, Scope.PEOPLE_READ)]
 """Reads who holds what."""
-MayFile = Annotated[Caller, require(Scope.REPORT, found_by=get_writing_caller)]
-"""Files reports and acts on their cases."""
+MayFile = Annotated[Caller, require(Scope.REPORT, found_by=get_filing_caller)]
+"""Files reports."""
+MayAct = Annotated[Caller, require(Scope.REPORT, found_by=get_writing_caller)]
+"""Acts on the cases of reports."""
 MaySeeReports = Annotated[Caller, require(Scope.REPORT, Scope.MANAGE)]
 """Reads reports, in which names and phones are masked, and cases."""
 MaySeeCredit = Annotated[Caller, require(Scope.REPORT)]

@@ -6,6 +6,7 @@ and sees names masked, that the newest revision answers. All else goes on to the
 past. A test holds both to one document.
 """
 
+import asyncio
 import time
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,16 +15,21 @@ from pydantic import ValidationError
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gridsvc.api.requests import HEADER, log_call, request_id_of
+from gridsvc.api.requests import HEADER, call_line, log, request_id_of
 from gridsvc.api.responsible import PointQuery
 from gridsvc.errors import GridsvcError
 from gridsvc.grids.keys import Scope as KeyScope
 from gridsvc.routing.answering import NotHeld
+from gridsvc.routing.router import Question
 
 PATH = "/v1/responsible"
 
+LOG_EVERY_S = 0.2
+"""Lines of the log wait so long for others: to write each by itself takes as long as an answer."""
+
 _MAY_LOCATE = frozenset({KeyScope.LOCATE, KeyScope.REPORT, KeyScope.ADMIN})
 _FIELDS = frozenset(PointQuery.model_fields)
+_REQUEST_ID = HEADER.lower().encode()
 
 
 class Located:
@@ -37,36 +43,32 @@ class Located:
     def __init__(self, app: ASGIApp, *, state: State) -> None:
         self.app = app
         self.state = state
+        self._lines: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a call."""
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET":
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "GET":
+            begun = time.perf_counter()
+            given = authorization = None
+            for name, value in scope["headers"]:
+                if name == _REQUEST_ID:
+                    given = value
+                elif name == b"authorization":
+                    authorization = value
+            body = self._one(scope["query_string"]) if self._may_ask(authorization) else None
+            if body is not None:
+                request_id = request_id_of(given.decode("latin-1") if given else "")
+                await _send_json(send, body, request_id)
+                self._note(begun, request_id)
+                return
+        try:
             await self.app(scope, receive, send)
-            return
-        begun = time.perf_counter()
-        headers = dict(scope["headers"])
-        body = self._one(scope["query_string"]) if self._may_ask(headers) else None
-        if body is None:
-            await self.app(scope, receive, send)
-            return
-        request_id = request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [
-                    (b"content-length", b"%d" % len(body)),
-                    (b"content-type", b"application/json"),
-                    (HEADER.lower().encode(), request_id.encode()),
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})
-        log_call("GET", PATH, 200, begun, request_id)
+        finally:
+            if scope["type"] == "lifespan":
+                self._write_lines()
 
-    def _may_ask(self, headers: dict[bytes, bytes]) -> bool:
+    def _may_ask(self, authorization: bytes | None) -> bool:
         """Tell whether the caller may ask and is told masked names."""
-        authorization = headers.get(b"authorization")
         if authorization is None:
             return not self.state.settings.api_keys_required
         scheme, _, token = authorization.decode("latin-1").partition(" ")
@@ -90,8 +92,43 @@ class Located:
         if len(fields) != len(pairs) or not _FIELDS.issuperset(fields):
             return None
         try:
-            question = PointQuery.model_validate(fields).question()
+            point = PointQuery.model_validate(fields)
+            question = Question(
+                x=point.lon,
+                y=point.lat,
+                crs=point.crs,
+                at=point.at,
+                category=point.category,
+                accuracy_m=point.accuracy_m,
+            )
             answer: bytes = answerer.answer_json(question, is_stale=live.is_stale)
         except (ValidationError, GridsvcError, NotHeld):
             return None
         return answer
+
+    def _note(self, begun: float, request_id: str) -> None:
+        """Keep a line for the log."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(LOG_EVERY_S, self._write_lines)
+        ms = (time.perf_counter() - begun) * 1000
+        self._lines.append(call_line("GET", PATH, 200, ms, request_id))
+
+    def _write_lines(self) -> None:
+        if self._lines:
+            log.info("\n".join(self._lines))
+            self._lines.clear()
+
+
+async def _send_json(send: Send, body: bytes, request_id: str) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-length", b"%d" % len(body)),
+                (b"content-type", b"application/json"),
+                (_REQUEST_ID, request_id.encode()),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

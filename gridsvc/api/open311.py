@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import (
@@ -36,9 +37,9 @@ from sqlalchemy.orm import Session
 from gridsvc.api import spark
 from gridsvc.api.deps import (
     Caller,
+    IntakeDep,
     MaySeeReports,
     SessionDep,
-    WritingSessionDep,
     bearer,
     find_caller,
     require,
@@ -51,7 +52,7 @@ from gridsvc.grids.categories import Category, categories_on
 from gridsvc.grids.keys import Scope
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
-from gridsvc.reports.intake import Draft, file_report, find_report
+from gridsvc.reports.intake import Draft, Sent, find_report
 from gridsvc.reports.standings import (
     LONGEST_SPAN,
     MOST,
@@ -312,7 +313,6 @@ def get_filer(
     request: Request,
     form: SentForm,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-    session: WritingSessionDep,
 ) -> Caller:
     """Find out who files: by the header, or else by the form.
 
@@ -320,7 +320,8 @@ def get_filer(
         KeyRefused: there is no key where one is asked for, or it is not in force.
     """
     token = credentials.credentials if credentials else form.get("api_key")
-    return find_caller(request, token, session)
+    with request.app.state.writing_sessions() as session:
+        return find_caller(request, token, session)
 
 
 MayFileForm = Annotated[Caller, require(Scope.REPORT, found_by=get_filer)]
@@ -369,11 +370,12 @@ def definition(
     },
     summary="File a request",
 )
-def file(
+async def file(  # noqa: PLR0913, PLR0917  FastAPI gives each by its name
+    request: Request,
     fmt: Format,
     form: SentForm,
     caller: MayFileForm,
-    session: WritingSessionDep,
+    intake: IntakeDep,
     idempotency_key: Annotated[
         Text | None,
         Header(description="Your own name for the report; without one, each call files another."),
@@ -391,18 +393,18 @@ def file(
         raise RequestValidationError(
             [fault | {"loc": ("body", *fault["loc"])} for fault in error.errors()]
         ) from None
-    _known(_scheme(session, sent.jurisdiction_id), sent.service_code)
-    filed = file_report(
-        session,
-        sent.draft(),
-        idempotency_key=idempotency_key or str(uuid.uuid4()),
-        caller=caller.name,
+    await run_in_threadpool(_require_service, request, sent)
+    filed = await intake.file(
+        Sent(
+            draft=sent.draft(),
+            idempotency_key=idempotency_key or str(uuid.uuid4()),
+            caller=caller.name,
+        )
     )
-    standing = find_standing(session, str(filed.report.id))
     told = {
-        "service_request_id": str(standing.id),
+        "service_request_id": str(filed.report.id),
         # Without a case nobody will come, and why is best told at once.
-        "service_notice": None if standing.state else standing.reason,
+        "service_notice": None if filed.case else filed.answers[-1].reason,
         "account_id": None,
     }
     return spark.respond(
@@ -411,6 +413,11 @@ def file(
         as_=fmt,
         status_code=HTTPStatus.CREATED if filed.created else HTTPStatus.OK,
     )
+
+
+def _require_service(request: Request, sent: RequestForm) -> None:
+    with request.app.state.sessions() as session:
+        _known(_scheme(session, sent.jurisdiction_id), sent.service_code)
 
 
 @router.get(

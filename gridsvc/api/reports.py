@@ -8,11 +8,11 @@ from fastapi import APIRouter, Header, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter
 
 from gridsvc.api.cases import Case, Duplicate
-from gridsvc.api.deps import MayFile, MaySeeReports, SessionDep, WritingSessionDep
+from gridsvc.api.deps import IntakeDep, MayFile, MaySeeReports, SessionDep
 from gridsvc.api.fields import Instant, Strict, Text
 from gridsvc.api.responses import JSON
 from gridsvc.api.responsible import Answer, Point
-from gridsvc.reports.intake import Draft, FiledReport, GivenAnswer, file_report, find_report
+from gridsvc.reports.intake import Draft, FiledReport, GivenAnswer, Sent, find_report
 from gridsvc.reports.terms import Cause, Channel, Mark
 
 MAX_PHOTOS = 20
@@ -151,10 +151,10 @@ class Report(AnswerGiven):
     responses={200: {"model": Report, "description": "Filed before under the same key"}},
     summary="File a report",
 )
-def file(
+async def file(
     report: NewReport,
     caller: MayFile,
-    session: WritingSessionDep,
+    intake: IntakeDep,
     idempotency_key: Annotated[
         Text, Header(description="Your own name for the report, such as a UUID.")
     ],
@@ -171,8 +171,8 @@ def file(
 
     A report that has an answer opens a case, or joins one, in the same transaction.
     """
-    filed = file_report(
-        session, report.draft(), idempotency_key=idempotency_key, caller=caller.name
+    filed = await intake.file(
+        Sent(draft=report.draft(), idempotency_key=idempotency_key, caller=caller.name)
     )
     return JSON(
         _told(filed),

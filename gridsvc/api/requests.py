@@ -86,13 +86,13 @@ def request_id_of(given: str) -> str:
     return given if _TAKEN_ID.fullmatch(given) else uuid4().hex
 
 
-def log_call(method: str, route: str, status: int, begun: float, request_id: str) -> None:
-    """Log a call that was answered in front of the framework."""
-    ms = round((time.perf_counter() - begun) * 1000, 1)
-    line = {
-        "method": method, "route": route, "status": status, "ms": ms, "request_id": request_id,
-    }  # fmt: skip
-    log.info(orjson.dumps(line).decode())
+def call_line(method: str, route: str, status: int, ms: float, request_id: str) -> str:
+    """Write the line of a call that was answered in front of the framework."""
+    # The id is a word, see _TAKEN_ID, so nothing needs to be escaped.
+    return (
+        f'{{"method":"{method}","route":"{route}","status":{status},"ms":{ms:.1f},'
+        f'"request_id":"{request_id}"}}'
+    )
 
 
 def _log(

@@ -1,20 +1,18 @@
 """Who is responsible here, for this, at this moment: one point, or ten thousand at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.orm import Session
 
-from gridsvc.api.deps import Caller, MayLocate, SessionDep
+from gridsvc.api.deps import MayLocate, SessionDep
 from gridsvc.api.fields import Instant, Strict, Text
 from gridsvc.api.problems import Problem, problem_of
 from gridsvc.api.responses import JSON
 from gridsvc.errors import GridsvcError
 from gridsvc.grids.terms import Duty, StandInBy
-from gridsvc.routing.answering import NotHeld
 from gridsvc.routing.live import Live
 from gridsvc.routing.router import Question, answer_many
 
@@ -266,7 +264,8 @@ def one(
 
     404 `outside-service-area`, with the nearest area, where no area covers the point.
     """
-    (told,) = _answers(request.app.state.live, session, [point.question()], caller)[1]
+    live: Live = request.app.state.live
+    (told,) = live.answer_each(session, [point.question()], reveal=caller.reveal)
     if isinstance(told, GridsvcError):
         raise told
     caller.log_read(session, set(_party_codes(told)))
@@ -284,7 +283,13 @@ def many(batch: Batch, request: Request, caller: MayLocate, session: SessionDep)
     A point that cannot be answered has `error`, a problem, in its place; the others are answered.
     """
     questions = [point.question(name=point.id) for point in batch.points]
-    revision, results = _answers(request.app.state.live, session, questions, caller)
+    live: Live = request.app.state.live
+    answerer = live.answerer
+    if answerer is None or caller.reveal:
+        revision, results = answer_many(session, questions, reveal=caller.reveal)
+    else:
+        revision = answerer.snapshot.revision
+        results = live.answer_each(session, questions)
     answers = [
         {
             "id": question.id,
@@ -298,32 +303,6 @@ def many(batch: Batch, request: Request, caller: MayLocate, session: SessionDep)
     ]
     caller.log_read(session, set(_party_codes(answers)))
     return JSON({"revision": revision, "answers": answers})
-
-
-def _answers(
-    live: Live, session: Session, questions: Sequence[Question], caller: Caller
-) -> tuple[int, list[dict[str, Any] | GridsvcError]]:
-    """Answer from memory what it holds; full names and the past are the database's to tell.
-
-    Returns:
-        The newest revision, and the answers or what was wrong.
-    """
-    answerer = live.answerer
-    if answerer is None or caller.reveal:
-        return answer_many(session, questions, reveal=caller.reveal)
-    results: dict[int, dict[str, Any] | GridsvcError] = {}
-    for n, question in enumerate(questions):
-        try:
-            results[n] = answerer.answer(question, is_stale=live.is_stale)
-        except GridsvcError as error:
-            results[n] = error
-        except NotHeld:
-            pass
-    past = [n for n in range(len(questions)) if n not in results]
-    if past:
-        _, told = answer_many(session, [questions[n] for n in past])
-        results |= zip(past, told, strict=True)
-    return answerer.snapshot.revision, [results[n] for n in range(len(questions))]
 
 
 def _party_codes(told: object) -> Iterator[str]:

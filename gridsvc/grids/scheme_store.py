@@ -80,19 +80,43 @@ def current_scheme(session: Session) -> Scheme:
     Raises:
         NothingLoaded: no scheme was ever loaded.
     """
-    document = session.scalar(
-        select(cast(models.SchemeVersion.document, Text))
-        .order_by(models.SchemeVersion.id.desc())
-        .limit(1)
-    )
-    if document is None:
+    return scheme_and_time(session)[0]
+
+
+def scheme_and_time(session: Session) -> tuple[Scheme, datetime]:
+    """Read the scheme in force, and what time it is by the clock that dates revisions.
+
+    Raises:
+        NothingLoaded: no scheme was ever loaded.
+    """
+    version = session.execute(_NEWEST).one_or_none()
+    if version is None:
         raise NothingLoaded
-    return _scheme(document)
+    key = (version.id, version.loaded_at)
+    if key not in _SCHEMES:
+        document = session.scalars(
+            select(cast(models.SchemeVersion.document, Text)).where(
+                models.SchemeVersion.id == version.id
+            )
+        ).one()
+        if len(_SCHEMES) == _KEPT:
+            _SCHEMES.clear()
+        _SCHEMES[key] = _scheme(document)
+    return _SCHEMES[key], version.now
+
+
+_NEWEST = text(
+    "SELECT id, loaded_at, clock_timestamp() AS now FROM gridsvc.scheme ORDER BY id DESC LIMIT 1"
+)
+_KEPT = 64
+_SCHEMES: dict[tuple[int, datetime], Scheme] = {}
+"""By number and when it was loaded. Each question needs the scheme; reading its document takes the
+database half a millisecond."""
 
 
 @lru_cache(maxsize=8)
 def _scheme(document: str) -> Scheme:
-    # Each question needs the scheme, and building it takes milliseconds.
+    # Building it takes milliseconds.
     return Scheme.from_document(json.loads(document))
 
 

@@ -263,7 +263,7 @@ def _due(scheme: Scheme, categories: Sequence[str], kind: Numbers, at_us: Ints) 
 def _find_cases(session: Session, scheme: Scheme, opening: _Opening, lives: Lives) -> None:
     """Give each report its case: one that it joins, or one of its own."""
     reaches = {
-        number: Reach(rule.within_m, round(rule.window_hours * 3_600_000_000))
+        number: Reach.of(rule)
         for number, category in enumerate(opening.categories)
         if (rule := scheme.duplicate_rule(category)) and rule.join == "automatic"
     }

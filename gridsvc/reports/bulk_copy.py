@@ -8,11 +8,13 @@ Looking up, and locking, for each answer the report written a moment before had 
 import io
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,6 +73,15 @@ def new_ids(count: int) -> pa.Array:
     Ids that follow each other go into the same pages of an index; at random, each row of a year
     would touch a page of its own.
     """
+    return _hex(_new_ids(count))
+
+
+def new_uuids(count: int) -> list[uuid.UUID]:
+    """Make the same as UUIDs."""
+    return [uuid.UUID(bytes=cells.tobytes()) for cells in _new_ids(count)]
+
+
+def _new_ids(count: int) -> npt.NDArray[np.uint8]:
     cells = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16).copy()
     cells[:, :6] = np.frombuffer((time.time_ns() // 1_000_000).to_bytes(6, "big"), np.uint8)
     order = np.arange(count)
@@ -78,7 +89,7 @@ def new_ids(count: int) -> pa.Array:
     cells[:, 7] = order >> 14 & 0xFF
     cells[:, 8] = 0x80 | (order >> 8 & 0x3F)
     cells[:, 9] = order & 0xFF
-    return _hex(cells)
+    return cells
 
 
 def point_texts(x: Floats, y: Floats, *, srid: int) -> pa.Array:

@@ -4,12 +4,10 @@ Each change locks the case's row, judges it, adds an event and writes where it l
 (`gridsvc.reports.case_log`), all in the caller's transaction.
 """
 
-import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import product
 from typing import Any
 
 from geoalchemy2.shape import from_shape, to_shape
@@ -23,12 +21,11 @@ from gridsvc.errors import (
     CaseMovedOn,
     UnknownCase,
 )
-from gridsvc.grids.case_rules import Stage
 from gridsvc.grids.component_rules import TierCode
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.worktime import WorkTime
-from gridsvc.reports.answers import codes, last_answers
+from gridsvc.reports.answers import last_answers
 from gridsvc.reports.case_log import (
     OPEN,
     TRANSITIONS,
@@ -37,6 +34,7 @@ from gridsvc.reports.case_log import (
     after,
     pauses,
 )
+from gridsvc.reports.case_opening import Routed, closing, filing
 from gridsvc.reports.case_records import (
     PLAIN_COLUMNS,
     CaseSummary,
@@ -102,7 +100,7 @@ class Climbed:
     step: int
 
 
-# Opening and joining.
+# Opening.
 
 
 def open_case(
@@ -123,20 +121,8 @@ def open_case(
         details: More for the event.
     """
     scheme = current_scheme(session)
-    event = Event(
-        number=1,
-        kind=EventKind.FILED,
-        at=at,
-        actor=actor,
-        details={
-            "report": str(report.id),
-            "first": _first(session, report),
-            **_closing(scheme, report.category, report.received_at or at),
-            **_tier(session, report),
-            **(details or {}),
-        },
-        state=CaseState.FILED,
-    )
+    event = filing(scheme, WorkTime(scheme), _routed(session, report), actor=actor, at=at)
+    event = replace(event, details={**event.details, **(details or {})})
     row = Case()
     _write(row, None, after(None, event), scheme)
     session.add(row)
@@ -150,58 +136,6 @@ def open_case(
     belongs.distance_m = None if report.point is None else 0.0
     session.flush()
     return summary(row)
-
-
-def join_case(
-    session: Session, case_id: int, report: Report, *, distance_m: float, actor: str
-) -> CaseSummary | None:
-    """Let a report, which has no case yet, join an open one; None where it is open no more."""
-    attempt = session.begin_nested()
-    row = _locked(session, case_id)
-    if row.state not in OPEN:
-        attempt.rollback()  # lets it go, for the next one to be asked
-        return None
-    attempt.commit()
-    at = _clock(session)
-    details = {"report": str(report.id), "distance_m": distance_m}
-    _add(session, row, EventKind.JOINED, at=at, actor=actor, details=details)
-    session.add(
-        CaseReport(
-            report_id=report.id,
-            case_id=row.id,
-            is_first=False,
-            joined_at=at,
-            distance_m=distance_m,
-        )
-    )
-    session.flush()
-    return summary(row)
-
-
-def lock_joining(session: Session, report: Report, *, within_m: float) -> None:
-    """Let reports of a class near each other, that join by themselves, come one at a time.
-
-    Two at once would see no case of each other, and open one each. What is locked till the commit
-    are squares of the city, ten times the reach wide, that the reach of the report touches: of two
-    reports within reach of each other both lock the square that one of them lies in.
-
-    Args:
-        session: READ COMMITTED, so that what is read next is what the one before has left.
-        report: As stored.
-        within_m: The reach.
-    """
-    if report.point is None:
-        return
-    shape = to_shape(report.point)
-    west, south, east, north = (
-        math.floor(edge / (10 * within_m)) for edge in shape.buffer(within_m).bounds
-    )
-    # In one order, so that no two wait for each other.
-    for square in product(range(west, east + 1), range(south, north + 1)):
-        session.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:square, 0))"),
-            {"square": f"gridsvc join {report.category} {square}"},
-        )
 
 
 # Acting.
@@ -573,7 +507,7 @@ def _answers_for(session: Session, row: Case, scheme: Scheme, at: datetime) -> s
     """Find who takes a case: of a hard one its tier, else who is responsible by the last answer."""
     first = reports_of(session, row.id)[0][1]
     by_tier = hard_tier(session, scheme, first, now=at) if row.tier == TierCode.HARD else None
-    party = by_tier or _told(session, first)["responsible"]
+    party = by_tier or _routed(session, first).first()["responsible"]
     if party is None:
         raise ActRefused(
             "to_party",
@@ -583,54 +517,28 @@ def _answers_for(session: Session, row: Case, scheme: Scheme, at: datetime) -> s
     return str(party)
 
 
-def _told(session: Session, report: Report) -> dict[str, Any]:
-    """Give the codes of the answer to a report that holds now; empty ones without an answer."""
-    found = codes(last_answers(session, [report.id])[report.id].answer)
-    return found or {"areas": {}, "responsible": None}
-
-
-def _tier(session: Session, report: Report) -> dict[str, Any]:
-    """Say, as an event's details, to which tier the answer sent the case, if to any."""
-    answered = last_answers(session, [report.id])[report.id].answer
-    tier = answered.get("tier") if answered else None
-    return {"tier": tier} if tier else {}
-
-
-def _first(session: Session, report: Report) -> dict[str, Any]:
-    """What a case takes over from its first report."""
-    told = _told(session, report)
+def _routed(session: Session, report: Report) -> Routed:
+    """Take a report with the answer that holds now."""
     shape = None if report.point is None else to_shape(report.point)
-    return {
-        "report": str(report.id),
-        "category": report.category,
-        "point": None if shape is None else [shape.x, shape.y],  # type: ignore[attr-defined]
-        "areas": told["areas"],
-        "responsible": told["responsible"],
-        "opened_at": report.received_at and report.received_at.isoformat(),
-    }
-
-
-def _closing(
-    scheme: Scheme,
-    category: str | None,
-    opened_at: datetime,
-    rests: Sequence[tuple[datetime, datetime]] = (),
-) -> dict[str, Any]:
-    """Say, as an event's details, by when a case should be closed."""
-    limit = scheme.limit(Stage.CLOSE, category)
-    due_at = limit and WorkTime(scheme).add(opened_at, limit, rests)
-    return {"case_due_at": due_at and due_at.isoformat()}
+    return Routed(
+        report_id=report.id,
+        category=report.category,
+        point=None if shape is None else (shape.x, shape.y),  # type: ignore[attr-defined]
+        received_at=report.received_at,
+        answer=last_answers(session, [report.id])[report.id].answer,
+    )
 
 
 def _new_first(session: Session, scheme: Scheme, case_id: int, first: Report) -> dict[str, Any]:
     """Say, as an event's details, that a case has another first report, and so another time."""
-    told: dict[str, Any] = {"first": _first(session, first)}
+    routed = _routed(session, first)
+    told: dict[str, Any] = {"first": routed.first()}
     if _locked(session, case_id).tier != TierCode.HARD:
-        told["tier"] = _tier(session, first).get("tier")
+        told["tier"] = routed.tier().get("tier")
     if first.received_at is None:
         return told
     rests = pauses(read_log(session, case_id))
-    return told | _closing(scheme, first.category, first.received_at, rests)
+    return told | closing(scheme, WorkTime(scheme), first.category, first.received_at, rests)
 
 
 def _resumed(
@@ -641,7 +549,7 @@ def _resumed(
     last = max(place for place, one in enumerate(log) if one.kind is EventKind.SUSPENDED)
     before, suspended = log[last - 1], log[last]
     rests = [*pauses(log), (suspended.at, at)]
-    told = _closing(scheme, row.category, row.opened_at, rests)
+    told = closing(scheme, WorkTime(scheme), row.category, row.opened_at, rests)
     if before.state is CaseState.DISPATCHED:
         since = next(
             one

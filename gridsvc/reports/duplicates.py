@@ -1,14 +1,16 @@
 """A report near an open case of its own class, soon after it was opened, may be one more of it."""
 
 import uuid
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from gridsvc.db import sql
+from gridsvc.grids.case_rules import DuplicateRule
 from gridsvc.grids.schemes import Scheme
-from gridsvc.reports.models import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,27 @@ class Duplicate:
     category: str
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A stored report that may be one more of a case.
+
+    Attributes:
+        report_id: Of the report.
+        category: Class code.
+        received_at: When it came in.
+        own: Its own case, which is left out; None before it has one.
+    """
+
+    report_id: uuid.UUID
+    category: str | None
+    received_at: datetime | None
+    own: int | None = None
+
+
 def likely_duplicates(
-    session: Session, scheme: Scheme, report: Report, *, own: int | None = None
-) -> tuple[Duplicate, ...]:
-    """Find the open cases of a report's class within the reach that the scheme sets for it.
+    session: Session, scheme: Scheme, suspects: Iterable[Suspect]
+) -> dict[uuid.UUID, tuple[Duplicate, ...]]:
+    """Find the open cases of reports' classes within the reach that the scheme sets for them.
 
     The distance and the end of the window are within reach. A report without a category, a point
     or a time is like no other.
@@ -43,33 +62,41 @@ def likely_duplicates(
     Args:
         session: Any.
         scheme: Whose `[[duplicates]]` count.
-        report: As stored.
-        own: Its own case, which is left out.
+        suspects: As stored.
 
     Returns:
-        Nearest first, of equally near ones the oldest first.
+        By report; nearest first, of equally near ones the oldest first. Reports that are like no
+        other are absent.
     """
-    rule = scheme.duplicate_rule(report.category)
-    received_at = report.received_at
-    if rule is None or report.category is None or received_at is None:
-        return ()
+    received: dict[uuid.UUID, datetime] = {}
+    within_m, since, own = [], [], []
+    rules: dict[str | None, DuplicateRule | None] = {}
+    for suspect in suspects:
+        if suspect.category not in rules:
+            rules[suspect.category] = scheme.duplicate_rule(suspect.category)
+        rule = rules[suspect.category]
+        if rule is None or suspect.category is None or suspect.received_at is None:
+            continue
+        received[suspect.report_id] = suspect.received_at
+        within_m.append(rule.within_m)
+        since.append(suspect.received_at - rule.window)
+        own.append(suspect.own)
+    if not received:
+        return {}
     rows = session.execute(
         sql("gridsvc.reports", "likely_duplicates"),
-        {
-            "report_id": report.id,
-            "within_m": rule.within_m,
-            "since": received_at - rule.window,
-            "own": own,
-        },
+        {"report_ids": list(received), "within_m": within_m, "since": since, "own": own},
     )
-    return tuple(
-        Duplicate(
-            case_id=row.case_id,
-            report_id=row.report_id,
-            distance_m=row.distance_m,
-            opened_at=row.opened_at,
-            age_s=(received_at - row.opened_at).total_seconds(),
-            category=row.category,
+    found: defaultdict[uuid.UUID, list[Duplicate]] = defaultdict(list)
+    for row in rows:
+        found[row.of_report].append(
+            Duplicate(
+                case_id=row.case_id,
+                report_id=row.report_id,
+                distance_m=row.distance_m,
+                opened_at=row.opened_at,
+                age_s=(received[row.of_report] - row.opened_at).total_seconds(),
+                category=row.category,
+            )
         )
-        for row in rows
-    )
+    return {report_id: tuple(duplicates) for report_id, duplicates in found.items()}

@@ -7,12 +7,14 @@ and only they are gone through in the order of time.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
 from gridsvc.crs import Floats
+from gridsvc.grids.case_rules import DuplicateRule
 from gridsvc.routing.admission import Ints, Mask
 
 NEVER_US = np.iinfo(np.int64).max
@@ -33,6 +35,11 @@ class Reach:
 
     within_m: float
     window_us: int
+
+    @classmethod
+    def of(cls, rule: DuplicateRule) -> "Reach":
+        """Take it from a scheme."""
+        return cls(rule.within_m, rule.window // timedelta(microseconds=1))
 
 
 @dataclass(frozen=True, slots=True)

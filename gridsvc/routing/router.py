@@ -189,13 +189,13 @@ class Door:
 
 
 def _require_numbers(question: Question, crs: Crs) -> None:
-    limits = {"lon": 180.0, "lat": 90.0} if crs.in_degrees else {}
     # A latitude beyond 90 is named as swapped later, if that helps; so both may reach 180 here.
-    for field, value in (("lon", question.x), ("lat", question.y)):
+    limit = 180.0 if crs.in_degrees else math.inf
+    for field, value, degrees in (("lon", question.x, 180), ("lat", question.y, 90)):
         if not math.isfinite(value):
             raise BadCoordinates(field, value, expected="a finite number")
-        if crs.in_degrees and abs(value) > max(limits.values()):
-            raise BadCoordinates(field, value, expected=f"degrees, at most ±{limits[field]:g}")
+        if abs(value) > limit:
+            raise BadCoordinates(field, value, expected=f"degrees, at most ±{degrees}")
     accuracy_m = question.accuracy_m
     if accuracy_m is not None and not 0 <= accuracy_m <= MAX_ACCURACY_M:
         raise BadCoordinates(
@@ -240,12 +240,25 @@ def answer_many(
     revision = session.scalar(text("SELECT max(number) FROM gridsvc.revision"))
     if revision is None:
         raise NothingPublished
-    asked = list(questions)
+    return revision, answer_each(session, list(questions), reveal=reveal)
+
+
+def answer_each(
+    session: Session, questions: Sequence[Question], *, reveal: bool = False
+) -> list[dict[str, Any] | GridsvcError]:
+    """Answer points one like the other, also where nothing is published.
+
+    Returns:
+        For each question its Answer or what was wrong with it.
+
+    Raises:
+        NothingLoaded: the database has no scheme.
+    """
     answers: list[dict[str, Any] | GridsvcError] = []
-    for start in range(0, len(asked), STATEMENT_POINTS):
-        batch = asked[start : start + STATEMENT_POINTS]
+    for start in range(0, len(questions), STATEMENT_POINTS):
+        batch = questions[start : start + STATEMENT_POINTS]
         answers += _answers(session, batch, reveal=reveal)
-    return revision, answers
+    return answers
 
 
 def tier_holder(session: Session, tier: Tier, question: Question) -> str | None:

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.reports.case_records import CaseSummary
 from gridsvc.reports.cases import Act, act, merge, open_case
-from gridsvc.reports.duplicates import Duplicate, likely_duplicates
+from gridsvc.reports.duplicates import Duplicate, Suspect, likely_duplicates
+from gridsvc.reports.models import Report
 from gridsvc.reports.terms import EventKind
 from tests import small_city
 from tests.factories import file_as_of, make_scheme
@@ -53,7 +54,13 @@ def near(
     category: str | None = "0102",
 ) -> list[Duplicate]:
     report = file_as_of(session, at, east_m=east_m, north_m=north_m, category=category)
-    return list(likely_duplicates(session, current_scheme(session), report))
+    return found_for(session, report)
+
+
+def found_for(session: Session, report: Report, own: int | None = None) -> list[Duplicate]:
+    suspect = Suspect(report.id, report.category, report.received_at, own)
+    found = likely_duplicates(session, current_scheme(session), [suspect])
+    return list(found.get(report.id, ()))
 
 
 def test_it_names_the_case_its_distance_and_its_age(town: Session) -> None:
@@ -143,5 +150,5 @@ def test_its_own_case_and_later_ones_are_left_out(town: Session) -> None:
     report = file_as_of(town, NOON + timedelta(hours=1))
     own = open_case(town, report, actor="desk", at=NOON + timedelta(hours=1))
     opened(town, NOON + timedelta(hours=2))
-    found = likely_duplicates(town, current_scheme(town), report, own=own.id)
+    found = found_for(town, report, own.id)
     assert [one.case_id for one in found] == [early.id]
