@@ -25,7 +25,7 @@ class Ragged:
         values: All lists, one after the other.
     """
 
-    offsets: Int64s
+    offsets: Int64s | Int32s
     values: Int32s
 
     def pairs(self, of: Int64s) -> tuple[Int64s, Int32s]:

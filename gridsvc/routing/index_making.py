@@ -30,7 +30,7 @@ _CELLS_AN_EDGE = 8.0
 _CELLS_MAX = 1 << 25
 
 
-def set_keys(offsets: Int64s, areas: Int32s) -> Keys:
+def set_keys(offsets: Int64s | Int32s, areas: Int32s) -> Keys:
     """Give the keys of sets."""
     keys = np.zeros(len(offsets) - 1, np.uint64)
     filled = np.flatnonzero(np.diff(offsets))

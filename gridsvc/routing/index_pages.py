@@ -337,9 +337,9 @@ class Tables(NamedTuple):
 
 
 def tables(page: Int64s, key: Keys, value: Int64s, pages: int) -> Tables:
-    """Make a table of each page, at most half full; pairs of a page and a key come once."""
+    """Make a table of each page, at most two thirds full; pairs of page and key come once."""
     counts = np.bincount(page, minlength=pages)
-    sizes = 1 << np.ceil(np.log2(np.maximum(2 * counts, 2))).astype(np.int64)
+    sizes = 1 << np.ceil(np.log2(np.maximum(1.5 * counts, 2))).astype(np.int64)
     begins = np.cumsum(sizes) - sizes
     keys = np.zeros(int(sizes.sum()), np.uint64)
     values = np.full(len(keys), -1, np.int32)
