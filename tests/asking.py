@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import orjson
 import shapely
-from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy.orm import Session
 
 from gridsvc.errors import GridsvcError
@@ -28,8 +28,8 @@ def questions_about(snapshot: Snapshot, count: int, *, seed: int = 1) -> list[Qu
     The instants reach from before the revision to years after it.
     """
     rng = random.Random(seed)
-    rows = range(len(snapshot.index.ids))
-    bounds = shapely.total_bounds([snapshot.index.boundary(row) for row in rows])
+    rows = np.flatnonzero(snapshot.index.ids >= 0).tolist()
+    shapes = [snapshot.index.boundary(row) for row in rows]
     classes = sorted(snapshot.rules.classes)
     categories = [
         None,
@@ -58,22 +58,22 @@ def questions_about(snapshot: Snapshot, count: int, *, seed: int = 1) -> list[Qu
             id=str(number),
         )
         for number in range(count)
-        for x, y in [_place(snapshot, bounds, rng)]
+        for x, y in [_place(snapshot, shapes, rng)]
     ]
 
 
 def _place(
-    snapshot: Snapshot, bounds: NDArray[np.float64], rng: random.Random
+    snapshot: Snapshot, shapes: Sequence[BaseGeometry], rng: random.Random
 ) -> tuple[float, float]:
     records = snapshot.components.records
     kind = rng.choice(["anywhere", "edge", "edge", "area", "area", "component"])
     if kind == "anywhere":
-        west, south, east, north = bounds.tolist()
+        west, south, east, north = shapely.total_bounds(shapes).tolist()
         return rng.uniform(west - 500, east + 500), rng.uniform(south - 500, north + 500)
     if kind == "component" and len(records):
         record = records[rng.randrange(len(records))]
         return float(record["x"]) + rng.gauss(0, 8), float(record["y"]) + rng.gauss(0, 8)
-    shape = snapshot.index.boundary(rng.randrange(len(snapshot.index.ids)))
+    shape = rng.choice(shapes)
     if kind == "edge":
         xy = shapely.get_coordinates(shape)
         first = rng.randrange(len(xy) - 1)

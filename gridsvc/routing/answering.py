@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
 import shapely
 
-from gridsvc.crs import Geometries
 from gridsvc.errors import OutsideServiceArea
 from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN
+from gridsvc.routing.borders import NOBODY, Borders
 from gridsvc.routing.components import Near
 from gridsvc.routing.holders import Party
 from gridsvc.routing.ladders import (
@@ -48,7 +48,6 @@ TOLD_AS = {
 }
 
 _ON_EDGE_M = 0.001
-_ACROSS_M = 1.0
 _NOTHING_OF_DISC = 1e-6
 _KEPT = 20_000
 _KEPT_MOMENTS = 50
@@ -99,29 +98,6 @@ class Place:
     told: dict[int, "Prepared"] = field(default_factory=dict)
 
 
-class Foot(NamedTuple):
-    """The place on an edge that is nearest to a point."""
-
-    distance_m: float
-    x: float
-    y: float
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """The areas of one layer that may lie across an area's edge, the lowest code first.
-
-    Attributes:
-        rows: The index's.
-        shapes: Their boundaries, prepared.
-        is_timeless: Whether all of them are valid at every instant.
-    """
-
-    rows: Ints
-    shapes: Geometries
-    is_timeless: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What an Answer says whatever the exact point.
@@ -155,7 +131,7 @@ class Answerer:
         self._places: dict[Any, Place] = {}
         self._parties: dict[str, Told] = {}
         self._area_texts: dict[int, bytes] = {}
-        self._borders: dict[int, Border] = {}
+        self._borders = Borders(snapshot)
         self._reaches: dict[str, Reach | None] = {}
         self._kinds: dict[str | None, tuple[str, ...]] = {}
         self._trees: dict[int, tuple[Ints, shapely.STRtree]] = {}
@@ -173,7 +149,7 @@ class Answerer:
         """
         point, moment, place = self._asked(question)
         prepared = self._prepared(place, moment)
-        foot, across = self._edge(point, prepared.deciding, moment)
+        edge_m, across = self._edge(point, prepared.deciding, moment)
         component = self._component(point, place, prepared, moment)
         told: Told = {
             "revision": self.snapshot.revision,
@@ -185,7 +161,7 @@ class Answerer:
             "edge": {
                 "of": self._area(prepared.deciding),
                 "across": self._area(across),
-                "distance_m": rounded(foot.distance_m, 3) if foot else None,
+                "distance_m": None if edge_m is None else rounded(edge_m, 3),
             },
             "probability": None,
             "alternatives": [],
@@ -204,7 +180,7 @@ class Answerer:
         told["ambiguous"] = bool(
             told["alternatives"]
             or told["candidates"]
-            or (_is_on_edge(foot, across) and told["component"] is None)
+            or (_is_on_edge(edge_m, across) and told["component"] is None)
         )
         return self.door.complete(point, told)
 
@@ -214,7 +190,7 @@ class Answerer:
             return written(self.answer(question, is_stale=is_stale))
         point, moment, place = self._asked(question)
         prepared = self._prepared(place, moment)
-        foot, across = self._edge(point, prepared.deciding, moment)
+        edge_m, across = self._edge(point, prepared.deciding, moment)
         head = {
             "id": question.id,
             "revision": self.snapshot.revision,
@@ -229,8 +205,8 @@ class Answerer:
                 b',"across":',
                 self._area_json(across),
                 b',"distance_m":',
-                written(rounded(foot.distance_m, 3) if foot else None),
-                _ENDS[_is_on_edge(foot, across), is_stale],
+                written(None if edge_m is None else rounded(edge_m, 3)),
+                _ENDS[_is_on_edge(edge_m, across), is_stale],
             )
         )
 
@@ -318,17 +294,15 @@ class Answerer:
         )
 
     def _prepared(self, place: Place, moment: Moment) -> Prepared:
-        number = 0 if place.is_timeless else self._number(moment)
+        number = 0
+        if not place.is_timeless:
+            number = self.snapshot.ladders.moment(moment.us, moment.minute)
         prepared = place.told.get(number)
         if prepared is None:
             if len(place.told) >= _KEPT_MOMENTS:
                 place.told.clear()
             prepared = place.told[number] = self._prepare(place, moment)
         return prepared
-
-    def _number(self, moment: Moment) -> int:
-        at_us, minute = np.array([moment.us]), np.array([moment.minute])
-        return int(self.snapshot.ladders.moments(at_us, minute)[0])
 
     def _prepare(self, place: Place, moment: Moment) -> Prepared:
         at_us, minute = moment.us, moment.minute
@@ -451,45 +425,12 @@ class Answerer:
 
     def _edge(
         self, point: Placed, deciding: int | None, moment: Moment
-    ) -> tuple[Foot | None, int | None]:
-        """Find the nearest edge of an area, and the area across it: `15_edge.sql`."""
+    ) -> tuple[float | None, int | None]:
+        """Find how far the edge of an area is, metres, and the area across it."""
         if deciding is None:
             return None, None
-        index = self.snapshot.index
-        nearest = index.nearest_edge(np.array([deciding]), np.array([point.x]), np.array([point.y]))
-        foot = Foot(float(nearest.distance_m[0]), float(nearest.x[0]), float(nearest.y[0]))
-        border = self._borders.get(deciding)
-        if border is None:
-            border = self._border(deciding)
-            _keep(self._borders, deciding, border)
-        rows = border.rows
-        if not len(rows):
-            return foot, None
-        x, y = np.full(len(rows), foot.x), np.full(len(rows), foot.y)
-        distance_m = index.nearest_edge(rows, x, y).distance_m
-        distance_m[shapely.intersects_xy(border.shapes, foot.x, foot.y)] = 0.0
-        near = distance_m <= _ACROSS_M
-        if not border.is_timeless:
-            near &= self.snapshot.areas.is_valid(rows, moment.us)
-        # Neighbours that share the edge are equally near, and the code decides: they come in order.
-        best: tuple[float, int] | None = None
-        for place in np.flatnonzero(near).tolist():
-            told_m = rounded(float(distance_m[place]), 3)
-            if best is None or told_m < best[0]:
-                best = told_m, int(rows[place])
-        return foot, best[1] if best else None
-
-    def _border(self, row: int) -> Border:
-        """Find the areas of a row's layer that come within reach of its edge."""
-        index = self.snapshot.index
-        others = self.snapshot.beside(row, _ACROSS_M)
-        shapes = np.array([index.boundary(other) for other in others.tolist()], object)
-        rim = shapely.boundary(index.boundary(row))
-        reached = shapely.dwithin(shapes, rim, _ACROSS_M + _ON_EDGE_M)
-        others, shapes = others[reached], shapes[reached]
-        shapely.prepare(shapes)
-        is_timeless = bool(self.snapshot.areas.always[others].all())
-        return Border(others, shapes, is_timeless=is_timeless)
+        edge_m, across = self._borders.edge(deciding, x=point.x, y=point.y, at_us=moment.us)
+        return edge_m, None if across == NOBODY else across
 
     def _alternatives(self, point: Placed, deciding: int | None, moment: Moment) -> Told:
         """Share the disc of error out among those who may be responsible: `16_alternatives.sql`."""
@@ -680,9 +621,9 @@ _ENDS = {
 }
 
 
-def _is_on_edge(foot: Foot | None, across: int | None) -> bool:
+def _is_on_edge(edge_m: float | None, across: int | None) -> bool:
     """Tell whether a point belongs to an area and its neighbour alike."""
-    return foot is not None and across is not None and foot.distance_m <= _ON_EDGE_M
+    return edge_m is not None and across is not None and edge_m <= _ON_EDGE_M
 
 
 def _climbing(place: Place, prepared: Prepared, responsible: Told) -> list[Told]:

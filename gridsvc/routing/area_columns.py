@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,10 @@ from gridsvc.routing.holders import Row, area_of, area_text
 from gridsvc.routing.ladders import FOREVER_US, AreaKey, Ints
 from gridsvc.routing.registers import Register
 
-LAYER_ROOM = 2**56
-"""How far the orders of areas of two layers lie apart."""
+LAYER_BITS: Final = 56
+"""The orders of areas of one layer are the same without these bits."""
+
+LAYER_ROOM = 1 << LAYER_BITS
 
 # Between the orders of two neighbouring codes there is room for this many codes that come later.
 _ROOM = 2**24

@@ -7,6 +7,7 @@ how far down the chain one goes. So chains can be kept and shared by all questio
 and most have a single link.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -308,6 +309,11 @@ class Ladders:
         period = np.searchsorted(self.instants_us, at_us, side="right")
         shift = np.searchsorted(self.week_marks, minutes, side="right")
         return np.asarray(period * (len(self.week_marks) + 1) + shift, np.int64)
+
+    def moment(self, at_us: int, minute: int) -> int:
+        """Give the number of one moment, as `moments` does."""
+        period = bisect_right(self.instants_us, at_us)
+        return period * (len(self.week_marks) + 1) + bisect_right(self.week_marks, minute)
 
     def ladder(self, duty: Duty, category: str | None) -> tuple[Rung, ...]:
         """Find the ladder with the longest matching category prefix."""

@@ -224,6 +224,35 @@ def walk_all(layout: Layout, starts: Int64s, cx: Floats, x: Floats, y: Floats, k
 
 
 @compiled
+def nearest_edge(
+    xy: Floats, pieces: Int64s, boxes: Floats, areas: Int64s, row: int, px: float, py: float
+) -> tuple[float, float, float]:
+    """Find how far and where an area's boundary is nearest; the first place of equals."""
+    best = np.inf
+    best_x = best_y = np.nan
+    for piece in range(areas[row, 0], areas[row, 1]):
+        off_x = max(boxes[piece, 0] - px, 0.0, px - boxes[piece, 2])
+        off_y = max(boxes[piece, 1] - py, 0.0, py - boxes[piece, 3])
+        if np.sqrt(off_x * off_x + off_y * off_y) > best:
+            continue
+        for k in range(pieces[piece, 0], pieces[piece, 1]):
+            ax, ay = xy[k, 0], xy[k, 1]
+            dx, dy = xy[k + 1, 0] - ax, xy[k + 1, 1] - ay
+            length2 = dx * dx + dy * dy
+            t = 0.0
+            if length2 > 0.0:
+                t = min(max(((px - ax) * dx + (py - ay) * dy) / length2, 0.0), 1.0)
+            qx, qy = ax + t * dx, ay + t * dy
+            if t == 1.0:
+                qx, qy = xy[k + 1, 0], xy[k + 1, 1]
+            # The root before comparing, as PostGIS does: then the same ones are equal.
+            apart = np.sqrt((px - qx) * (px - qx) + (py - qy) * (py - qy))
+            if apart < best:
+                best, best_x, best_y = apart, qx, qy
+    return best, best_x, best_y
+
+
+@compiled
 def nearest_edges(
     xy: Floats,
     pieces: Int64s,
@@ -234,28 +263,8 @@ def nearest_edges(
     y: Floats,
     found: Floats,
 ) -> None:
-    """Write how far and where each area's boundary is nearest; the first place of equals."""
+    """Write for each point what `nearest_edge` finds."""
     for i in range(len(rows)):
-        px, py = x[i], y[i]
-        best = np.inf
-        best_x = best_y = np.nan
-        for piece in range(areas[rows[i], 0], areas[rows[i], 1]):
-            off_x = max(boxes[piece, 0] - px, 0.0, px - boxes[piece, 2])
-            off_y = max(boxes[piece, 1] - py, 0.0, py - boxes[piece, 3])
-            if np.sqrt(off_x * off_x + off_y * off_y) > best:
-                continue
-            for k in range(pieces[piece, 0], pieces[piece, 1]):
-                ax, ay = xy[k, 0], xy[k, 1]
-                dx, dy = xy[k + 1, 0] - ax, xy[k + 1, 1] - ay
-                length2 = dx * dx + dy * dy
-                t = 0.0
-                if length2 > 0.0:
-                    t = min(max(((px - ax) * dx + (py - ay) * dy) / length2, 0.0), 1.0)
-                qx, qy = ax + t * dx, ay + t * dy
-                if t == 1.0:
-                    qx, qy = xy[k + 1, 0], xy[k + 1, 1]
-                # The root before comparing, as PostGIS does: then the same ones are equal.
-                apart = np.sqrt((px - qx) * (px - qx) + (py - qy) * (py - qy))
-                if apart < best:
-                    best, best_x, best_y = apart, qx, qy
-        found[0, i], found[1, i], found[2, i] = best, best_x, best_y
+        found[0, i], found[1, i], found[2, i] = nearest_edge(
+            xy, pieces, boxes, areas, rows[i], x[i], y[i]
+        )

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gridsvc.crs import Crs, convert, parse_crs, to_wgs84
+from gridsvc.crs import WGS84, Crs, convert, parse_crs, to_wgs84
 from gridsvc.db import sql
 from gridsvc.errors import (
     BadCoordinates,
@@ -149,7 +149,10 @@ class Door:
         """
         lon, lat, crs = self.admit(question)
         storage = parse_crs(self.scheme.storage_crs)
-        x, y = convert(question.x, question.y, source=crs, target=storage)
+        if crs.epsg is None:  # the shift is undone already
+            x, y = convert(lon, lat, source=WGS84, target=storage)
+        else:
+            x, y = convert(question.x, question.y, source=crs, target=storage)
         if math.isnan(x):
             raise BadCoordinates("lon", question.x, expected=f"a place that {storage} can hold")
         if "\0" in (question.category or ""):  # no text of PostgreSQL holds it
