@@ -20,11 +20,9 @@ from gridsvc.api.app import SERVICE_ROLE
 from gridsvc.crs import to_wgs84
 from gridsvc.db import create_engine
 from gridsvc.reports.intake import Draft, Sent
-from gridsvc.reports.memory_answers import from_memory
 from gridsvc.reports.shared_commits import taking_in
 from gridsvc.reports.terms import Channel
-from gridsvc.routing.answering import Answerer
-from gridsvc.routing.snapshot import Snapshot
+from gridsvc.routing.live import Live
 from tests.factories import EAST_M, NORTH_M, STORAGE
 
 WARM_UP_S = 1.5
@@ -71,11 +69,12 @@ def past_http(url: str, clients: int) -> None:
     make_engine = partial(create_engine, url, role=SERVICE_ROLE)
     engine = make_engine()
     with engine.connect() as connection:
-        answerer = Answerer(Snapshot.load(connection))
+        live = Live()
+        live.refresh(connection)
     engine.dispose()
 
     async def run() -> None:
-        with taking_in(make_engine, answer_each=from_memory(lambda: answerer)) as intake:
+        with taking_in(make_engine, answer_each=live.answer_newest) as intake:
 
             async def file() -> None:
                 where = told()
