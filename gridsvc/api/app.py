@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         with (
             following(reading, channels, lost=live.lose),
             climbing(app.state.writing_sessions, interval_s=settings.escalation_interval_s),
-            taking_in(make_engine, answer_each=live.answer_each) as app.state.intake,
+            taking_in(make_engine, answer_each=live.answer_newest) as app.state.intake,
         ):
             # What is loaded stays: looking through it for garbage would hold up answers.
             gc.collect()

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
 from gridsvc.errors import KeyRefused, ScopeMissing
-from gridsvc.grids.keys import Scope, authenticate, log_unmasked_read
+from gridsvc.grids.keys import Key, Scope, authenticate, log_unmasked_read
 from gridsvc.reports.shared_commits import Intake
 
 # Without keys, which is for loopback only, all but names and phones is open.
@@ -114,7 +115,7 @@ def get_writing_caller(
     return find_caller(request, credentials.credentials if credentials else None, session)
 
 
-def get_filing_caller(
+async def get_filing_caller(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Caller:
@@ -123,8 +124,25 @@ def get_filing_caller(
     Raises:
         KeyRefused: as `get_caller`.
     """
-    with request.app.state.writing_sessions() as session:
-        return find_caller(request, credentials.credentials if credentials else None, session)
+    return await find_filing_caller(request, credentials.credentials if credentials else None)
+
+
+async def find_filing_caller(request: Request, token: str | None) -> Caller:
+    """Find out whose key it is; the database is asked only for one that memory does not know.
+
+    Raises:
+        KeyRefused: as `get_caller`.
+    """
+    token = token or _basic_password(request)
+    key = None if token is None else request.app.state.keyring.find(token)
+    if token is not None and key is None:
+        key = await run_in_threadpool(_authenticate, request, token)
+    return _caller(request, token, key)
+
+
+def _authenticate(request: Request, token: str) -> Key | None:
+    with request.app.state.sessions() as session:
+        return authenticate(session, token)
 
 
 def find_caller(request: Request, token: str | None, session: Session) -> Caller:
@@ -133,10 +151,14 @@ def find_caller(request: Request, token: str | None, session: Session) -> Caller
     Raises:
         KeyRefused: as `get_caller`.
     """
-    key_id, scopes = None, _KEYLESS
     token = token or _basic_password(request)
+    return _caller(request, token, None if token is None else authenticate(session, token))
+
+
+def _caller(request: Request, token: str | None, key: Key | None) -> Caller:
+    """Say who calls with a token, of which the key in force is given."""
+    key_id, scopes = None, _KEYLESS
     if token is not None:
-        key = authenticate(session, token)
         if key is None:
             raise KeyRefused(given=True)
         key_id, scopes = key.id, frozenset(key.scopes)

@@ -41,7 +41,7 @@ from gridsvc.api.deps import (
     MaySeeReports,
     SessionDep,
     bearer,
-    find_caller,
+    find_filing_caller,
     require,
 )
 from gridsvc.api.fields import Instant, Strict, Text
@@ -309,7 +309,7 @@ async def read_form(request: Request) -> dict[str, str]:
 SentForm = Annotated[dict[str, str], Depends(read_form)]
 
 
-def get_filer(
+async def get_filer(
     request: Request,
     form: SentForm,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
@@ -320,8 +320,7 @@ def get_filer(
         KeyRefused: there is no key where one is asked for, or it is not in force.
     """
     token = credentials.credentials if credentials else form.get("api_key")
-    with request.app.state.writing_sessions() as session:
-        return find_caller(request, token, session)
+    return await find_filing_caller(request, token)
 
 
 MayFileForm = Annotated[Caller, require(Scope.REPORT, found_by=get_filer)]

@@ -24,7 +24,7 @@ from gridsvc.errors import GridsvcError, NothingLoaded, NothingPublished
 from gridsvc.routing import kept_snapshots
 from gridsvc.routing.answering import Answerer, NotHeld
 from gridsvc.routing.router import Question, answer_each
-from gridsvc.routing.snapshot import Snapshot
+from gridsvc.routing.snapshot import Snapshot, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -88,18 +88,21 @@ class Live:
         answerer = self.answerer
         if answerer is None or reveal:
             return answer_each(session, questions, reveal=reveal)
-        told: dict[int, dict[str, Any] | GridsvcError] = {}
-        for n, question in enumerate(questions):
-            try:
-                told[n] = answerer.answer(question, is_stale=self.is_stale)
-            except GridsvcError as error:
-                told[n] = error
-            except NotHeld:
-                pass
-        past = [n for n in range(len(questions)) if n not in told]
-        if past:
-            told |= zip(past, answer_each(session, [questions[n] for n in past]), strict=True)
-        return [told[n] for n in range(len(questions))]
+        return _from_memory(answerer, session, questions, is_stale=self.is_stale)
+
+    def answer_newest(
+        self, session: Session, questions: Sequence[Question]
+    ) -> list[dict[str, Any] | GridsvcError]:
+        """Answer what is to be kept, names masked, as the database would at this moment.
+
+        What was published a moment before, and has not reached this process yet, counts: the
+        database is asked which revision is the newest, once for all, and answers itself where
+        memory holds another one.
+        """
+        answerer = self.answerer
+        if answerer is None or answerer.snapshot.stamp != Stamp.read(session.connection()):
+            return answer_each(session, questions)
+        return _from_memory(answerer, session, questions, is_stale=False)
 
     def _keep_soon(self) -> None:
         """Keep the revision on disk once publishes pause, beside what is answered meanwhile."""
@@ -126,6 +129,24 @@ class Live:
         """End what still waits."""
         if self._keeping:
             self._keeping.cancel()
+
+
+def _from_memory(
+    answerer: Answerer, session: Session, questions: Sequence[Question], *, is_stale: bool
+) -> list[dict[str, Any] | GridsvcError]:
+    """Answer from a revision; what it does not hold the database answers."""
+    told: dict[int, dict[str, Any] | GridsvcError] = {}
+    for n, question in enumerate(questions):
+        try:
+            told[n] = answerer.answer(question, is_stale=is_stale)
+        except GridsvcError as error:
+            told[n] = error
+        except NotHeld:
+            pass
+    past = [n for n in range(len(questions)) if n not in told]
+    if past:
+        told |= zip(past, answer_each(session, [questions[n] for n in past]), strict=True)
+    return [told[n] for n in range(len(questions))]
 
 
 def kept_folder(home: Path, engine: Engine) -> Path:

@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 from gridsvc.api.app import SERVICE_ROLE
 from gridsvc.db import create_engine
 from gridsvc.errors import GridsvcError, IdempotencyKeyReused
+from gridsvc.grids.changesets import publish
 from gridsvc.grids.scheme_store import load_scheme
 from gridsvc.reports.case_log import replay
 from gridsvc.reports.case_records import read_log, standing_of
 from gridsvc.reports.intake import (
+    AnswerEach,
     Draft,
     FiledReport,
     Sent,
@@ -29,10 +31,11 @@ from gridsvc.reports.intake import (
 from gridsvc.reports.models import Case, CaseReport, Report
 from gridsvc.reports.shared_commits import MOST_TOGETHER, MakeEngine, taking_in
 from gridsvc.reports.terms import Channel, Mark
-from gridsvc.routing.router import Question, answer_each
+from gridsvc.routing.live import Live
+from gridsvc.routing.router import Question, answer, answer_each
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
-from tests.factories import EAST_M, NORTH_M, STORAGE, make_scheme
+from tests.factories import EAST_M, NORTH_M, STORAGE, box, make_scheme, new_change_set, propose_area
 from tests.small_city import OUTSIDE, YARD
 
 JOINING = """
@@ -95,11 +98,13 @@ def at(east_m: float, north_m: float, category: str | None) -> Sent:
 Outcome = FiledReport | BaseException
 
 
-def file_all(make_engine: MakeEngine, reports: Sequence[Sent]) -> list[Outcome]:
+def file_all(
+    make_engine: MakeEngine, reports: Sequence[Sent], answering: AnswerEach = answer_each
+) -> list[Outcome]:
     """File at once; gives for each the report or what was raised."""
 
     async def run() -> list[Outcome]:
-        with taking_in(make_engine, answer_each=answer_each) as intake:
+        with taking_in(make_engine, answer_each=answering) as intake:
             return await asyncio.gather(*map(intake.file, reports), return_exceptions=True)
 
     return asyncio.run(run())
@@ -210,12 +215,8 @@ def test_an_answer_that_fails_a_group_fails_only_whom_it_concerns(make_engine: M
             raise RuntimeError("no answer")
         return answer_each(session, questions)
 
-    async def run() -> list[Outcome]:
-        with taking_in(make_engine, answer_each=fail) as intake:
-            reports = [sent(category=category) for category in ("0102", "0103", "0102", "0102")]
-            return await asyncio.gather(*map(intake.file, reports), return_exceptions=True)
-
-    told = asyncio.run(run())
+    reports = [sent(category=category) for category in ("0102", "0103", "0102", "0102")]
+    told = file_all(make_engine, reports, fail)
     assert [isinstance(one, RuntimeError) for one in told] == [False, True, False, False]
 
 
@@ -299,3 +300,32 @@ def test_together_is_as_one_by_one(make_database: MakeDatabase) -> None:
     assert found[0] == found[1]
     assert any(len(log) > 2 for log in found[0][1].values())
     assert any(duplicates for *_, duplicates in found[0][0].values())
+
+
+def test_answers_from_memory_are_those_of_the_moment_of_receipt(
+    make_database: MakeDatabase,
+) -> None:
+    url = found_city(make_database())
+    engine = create_engine(url, role=SERVICE_ROLE)
+    live = Live()
+    with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
+        live.refresh(connection)
+    told = file_all(partial(create_engine, url), [sent()], live.answer_newest)[0]
+    assert isinstance(told, FiledReport)
+    owner = create_engine(url)
+    with Session(owner) as session, session.begin():
+        change_set = new_change_set(session)
+        propose_area(session, change_set, "courtyard", "C/0", box(150, 150, 250, 250))
+        publish(session, change_set)
+    owner.dispose()
+    # Nobody has told memory yet.
+    later = file_all(partial(create_engine, url), [sent()], live.answer_newest)[0]
+    assert isinstance(later, FiledReport)
+    with Session(engine) as session:
+        for one, revision in ((told, 2), (later, 3)):
+            (given,) = one.answers
+            question = Question(x=YARD["lon"], y=YARD["lat"], at=one.report.received_at)
+            assert given.answer == answer(session, question)
+            assert given.revision == revision
+            assert find_report(session, str(one.report.id)).answers == one.answers
+    engine.dispose()
