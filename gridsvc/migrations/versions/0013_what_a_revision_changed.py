@@ -1,12 +1,12 @@
 """What a revision changed is found without reading all that it did not.
 
-Revision: 0014, after 0012.
+Revision: 0013, after 0012.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
+revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
