@@ -24,6 +24,9 @@ from gridsvc.routing.router import Question
 
 PATH = "/v1/responsible"
 
+ACCURACY_MAX_M = 200.0
+"""A wider disc of error touches so many areas that other callers would wait for its answer."""
+
 LOG_EVERY_S = 0.2
 """Lines of the log wait so long for others: to write each by itself takes as long as an answer."""
 
@@ -93,6 +96,8 @@ class Located:
             return None
         try:
             point = PointQuery.model_validate(fields)
+            if (point.accuracy_m or 0.0) > ACCURACY_MAX_M:
+                return None
             question = Question(
                 x=point.lon,
                 y=point.lat,

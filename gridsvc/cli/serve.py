@@ -76,6 +76,7 @@ def serve(
 def _keep_newest(home: Path, url: str) -> None:
     """Lay the newest revision where workers map it, so that all share one."""
     from gridsvc.routing import kept_snapshots, live  # noqa: PLC0415  loads what answers need
+    from gridsvc.routing.answering import Answerer  # noqa: PLC0415
     from gridsvc.routing.snapshot import Snapshot  # noqa: PLC0415
 
     engine = create_engine(url)
@@ -86,6 +87,7 @@ def _keep_newest(home: Path, url: str) -> None:
             kept = kept_snapshots.last_kept(folder)
             snapshot = kept.advanced(connection) if kept else Snapshot.load(connection)
         kept_snapshots.keep(snapshot, folder)
+        live.answer_once(Answerer(snapshot))
     except NothingPublished:
         pass
     finally:

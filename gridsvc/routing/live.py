@@ -9,17 +9,19 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from gridsvc.crs import convert
 from gridsvc.errors import GridsvcError, NothingLoaded, NothingPublished
 from gridsvc.routing import kept_snapshots
 from gridsvc.routing.answering import Answerer, NotHeld
@@ -60,6 +62,7 @@ class Live:
         """Answer from the revision on disk until the database is asked."""
         if self.folder and (snapshot := kept_snapshots.last_kept(self.folder)):
             self.answerer, self.is_stale = Answerer(snapshot), True
+            answer_once(self.answerer)
 
     def refresh(self, connection: Connection) -> None:
         """Go on to the newest revision.
@@ -74,7 +77,10 @@ class Live:
             self.answerer, self.is_stale = None, False
             return
         if before is None or snapshot is not before.snapshot:
-            self.answerer = Answerer(snapshot)
+            answerer = Answerer(snapshot)
+            if before is None:
+                answer_once(answerer)
+            self.answerer = answerer
             self._keep_soon()
         self.is_stale = False
 
@@ -147,6 +153,19 @@ def _from_memory(
     if past:
         told |= zip(past, answer_each(session, [questions[n] for n in past]), strict=True)
     return [told[n] for n in range(len(questions))]
+
+
+def answer_once(answerer: Answerer) -> None:
+    """Answer for some place, so that compiled code is loaded, or made, before a caller waits."""
+    snapshot = answerer.snapshot
+    rows = np.flatnonzero(snapshot.index.ids >= 0)
+    if len(rows):
+        place = snapshot.index.boundary(int(rows[0])).representative_point()
+        scheme = snapshot.scheme
+        name = scheme.input_crs[0]
+        x, y = convert(place.x, place.y, source=scheme.storage_crs, target=name)
+        with suppress(GridsvcError, NotHeld):
+            answerer.answer_json(Question(x=x, y=y, crs=name))
 
 
 def kept_folder(home: Path, engine: Engine) -> Path:
