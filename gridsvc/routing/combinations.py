@@ -12,10 +12,15 @@ from typing import TypeAlias
 import numpy as np
 
 from gridsvc.routing.closures import Ragged
-from gridsvc.routing.index_layout import Int64s, Keys
+from gridsvc.routing.index_layout import Int64s, Keys, area_keys
 from gridsvc.routing.index_pages import Links
 
 Areas: TypeAlias = tuple[int, ...]
+
+
+def key_of(areas: Areas) -> int:
+    """Give the key of a set."""
+    return int(np.bitwise_xor.reduce(area_keys(np.array(areas, np.int64)), initial=np.uint64(0)))
 
 
 @dataclass(slots=True)
@@ -33,7 +38,16 @@ class Combinations:
     first: int = 0
 
     def learn(self, key: int, areas: Areas) -> None:
-        """Give a set its number."""
+        """Give a set its number.
+
+        Raises:
+            ValueError: the key is that of another set.
+        """
+        if key_of(areas) != key:
+            raise ValueError(f"the areas {areas} do not have the key {key:#x}")
+        self._add(key, areas)
+
+    def _add(self, key: int, areas: Areas) -> None:
         self.number[key] = self.first + len(self.areas)
         self.areas.append(areas)
 
@@ -73,8 +87,10 @@ class Combinations:
         self._follow(steps, [key for key in steps if key in number], edge_areas, known)
         for n, key in zip(one.tolist(), keys.tolist(), strict=True):
             if key not in number:
-                self.learn(key, ask(float(links.x[n]), float(links.y[n])))
-                self._follow(steps, [key], edge_areas, known)
+                areas = ask(float(links.x[n]), float(links.y[n]))
+                if key_of(areas) == key:
+                    self._add(key, areas)
+                    self._follow(steps, [key], edge_areas, known)
 
     def _follow(
         self,
@@ -92,7 +108,7 @@ class Combinations:
                     continue
                 if here is None:
                     here = frozenset(self.set_of(self.number[key], known))
-                self.learn(
+                self._add(
                     other, tuple(sorted(here.symmetric_difference(edge_areas.of(edge).tolist())))
                 )
                 waiting.append(other)
