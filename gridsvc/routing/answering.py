@@ -47,7 +47,7 @@ TOLD_AS = {
     Duty.SUPERVISION: "supervisor",
 }
 
-_ON_EDGE_M = 0.001
+ON_EDGE_M = 0.001
 _NOTHING_OF_DISC = 1e-6
 _KEPT = 20_000
 _KEPT_MOMENTS = 50
@@ -122,16 +122,22 @@ class Answerer:
     """Answers from one snapshot; used by several threads at once.
 
     Answers share their parts with later ones: they are there to be read.
+
+    Attributes:
+        snapshot: What it answers from.
+        door: What points pass.
+        zone: The city's time.
+        borders: What lies across edges.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.door = Door(snapshot.scheme)
-        self._zone = snapshot.scheme.zone
+        self.zone = snapshot.scheme.zone
         self._places: dict[Any, Place] = {}
         self._parties: dict[str, Told] = {}
         self._area_texts: dict[int, bytes] = {}
-        self._borders = Borders(snapshot)
+        self.borders = Borders(snapshot)
         self._reaches: dict[str, Reach | None] = {}
         self._kinds: dict[str | None, tuple[str, ...]] = {}
         self._trees: dict[int, tuple[Ints, shapely.STRtree]] = {}
@@ -148,7 +154,7 @@ class Answerer:
             NotHeld: an older revision answers for the instant.
         """
         point, moment, place = self._asked(question)
-        prepared = self._prepared(place, moment)
+        prepared = self.prepared(place, moment)
         edge_m, across = self._edge(point, prepared.deciding, moment)
         component = self._component(point, place, prepared, moment)
         told: Told = {
@@ -186,10 +192,10 @@ class Answerer:
 
     def answer_json(self, question: Question, *, is_stale: bool = False) -> bytes:
         """Answer as `answer` does, written as JSON; most of it is written only once."""
-        if question.accuracy_m or self._reach(question.category):
+        if question.accuracy_m or self.reach(question.category):
             return written(self.answer(question, is_stale=is_stale))
         point, moment, place = self._asked(question)
-        prepared = self._prepared(place, moment)
+        prepared = self.prepared(place, moment)
         edge_m, across = self._edge(point, prepared.deciding, moment)
         head = {
             "id": question.id,
@@ -203,23 +209,26 @@ class Answerer:
                 written(head)[:-1],
                 prepared.body,
                 b',"across":',
-                self._area_json(across),
+                self.area_json(across),
                 b',"distance_m":',
                 written(None if edge_m is None else rounded(edge_m, 3)),
-                _ENDS[_is_on_edge(edge_m, across), is_stale],
+                ENDS[_is_on_edge(edge_m, across), is_stale],
             )
         )
 
     def _asked(self, question: Question) -> tuple[Placed, Moment, Place]:
         """Find the areas over a point, or say why it has no answer."""
         point = self.door.place(question)
-        moment = Moment.of(question.at or datetime.now(UTC), self._zone)
+        moment = Moment.of(question.at or datetime.now(UTC), self.zone)
         if moment.us < self.snapshot.effective_us:
             raise NotHeld
         category = question.category
         if category is not None and not self.snapshot.rules.knows(category, moment.us):
             raise self.door.unknown(category)
-        place = self._place(point, moment)
+        index = self.snapshot.index
+        number = index.number_at(point.x, point.y)
+        found = number if number >= 0 else index.areas_at(point.x, point.y)
+        place = self.place(found, category, moment)
         if not place.is_served:
             raise OutsideServiceArea(
                 lon=point.lon, lat=point.lat, nearest=self._nearest(point, moment)
@@ -228,12 +237,15 @@ class Answerer:
 
     # What certain areas mean
 
-    def _place(self, point: Placed, moment: Moment) -> Place:
-        """Give what is known of the areas over a point."""
+    def place(self, found: int | tuple[int, ...], category: str | None, moment: Moment) -> Place:
+        """Give what is known of the areas over a point.
+
+        Args:
+            found: The number of the index's combination, or the rows.
+            category: Class code.
+            moment: When.
+        """
         snapshot = self.snapshot
-        category = point.question.category
-        number = snapshot.index.number_at(point.x, point.y)
-        found = number if number >= 0 else snapshot.index.areas_at(point.x, point.y)
         key: Any = found, self._kind(category)
         place = self._places.get(key)
         if place is not None:
@@ -293,7 +305,8 @@ class Answerer:
             is_timeless=all(map(_is_timeless, (*first, *(post for _, post in steps if post)))),
         )
 
-    def _prepared(self, place: Place, moment: Moment) -> Prepared:
+    def prepared(self, place: Place, moment: Moment) -> Prepared:
+        """Give what an Answer says there whatever the exact point."""
         number = 0
         if not place.is_timeless:
             number = self.snapshot.ladders.moment(moment.us, moment.minute)
@@ -382,7 +395,8 @@ class Answerer:
         area = self.snapshot.key(row)
         return {"code": area.code, "name": self.snapshot.name(row), "layer": area.layer}
 
-    def _area_json(self, row: int | None) -> bytes:
+    def area_json(self, row: int | None) -> bytes:
+        """Write the area of a row."""
         if row is None:
             return b"null"
         kept = self._area_texts.get(row)
@@ -429,7 +443,7 @@ class Answerer:
         """Find how far the edge of an area is, metres, and the area across it."""
         if deciding is None:
             return None, None
-        edge_m, across = self._borders.edge(deciding, x=point.x, y=point.y, at_us=moment.us)
+        edge_m, across = self.borders.edge(deciding, x=point.x, y=point.y, at_us=moment.us)
         return edge_m, None if across == NOBODY else across
 
     def _alternatives(self, point: Placed, deciding: int | None, moment: Moment) -> Told:
@@ -492,7 +506,7 @@ class Answerer:
             for place, rung in enumerate(snapshot.rules.rungs[Duty.RESPONSIBILITY, ""])
         }
         candidates = []
-        for row in rows[tree.query(spot, "dwithin", reach_m + _ON_EDGE_M)].tolist():
+        for row in rows[tree.query(spot, "dwithin", reach_m + ON_EDGE_M)].tolist():
             area = snapshot.key(row)
             distance_m = float(shapely.distance(snapshot.index.boundary(row), spot))
             place = rungs.get(area.layer, len(rungs))
@@ -527,7 +541,7 @@ class Answerer:
     ) -> Told | None:
         """Tell whose the component is that a report is about; None: the ladder answers."""
         category = point.question.category
-        reach = self._reach(category)
+        reach = self.reach(category)
         if category is None or reach is None:
             return None
         near = self.snapshot.components.near(
@@ -575,7 +589,8 @@ class Answerer:
             "tier": OWNERSHIP_UNCLEAR,
         }
 
-    def _reach(self, category: str | None) -> Reach | None:
+    def reach(self, category: str | None) -> Reach | None:
+        """Tell how the component that a class is about is sought; None: the ladder answers."""
         if category is None:
             return None
         try:
@@ -610,8 +625,7 @@ def written(told: object) -> bytes:
     return orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-# What stands behind the distance of the edge, by whether another answer is possible and stale.
-_ENDS = {
+ENDS = {
     (is_ambiguous, is_stale): b"},"
     + written(
         {"ambiguous": is_ambiguous, "probability": None, "alternatives": [], "stale": is_stale}
@@ -619,11 +633,12 @@ _ENDS = {
     for is_ambiguous in (False, True)
     for is_stale in (False, True)
 }
+"""What stands behind the distance of the edge, by whether another answer is possible and stale."""
 
 
 def _is_on_edge(edge_m: float | None, across: int | None) -> bool:
     """Tell whether a point belongs to an area and its neighbour alike."""
-    return edge_m is not None and across is not None and edge_m <= _ON_EDGE_M
+    return edge_m is not None and across is not None and edge_m <= ON_EDGE_M
 
 
 def _climbing(place: Place, prepared: Prepared, responsible: Told) -> list[Told]:
