@@ -24,6 +24,7 @@ from gridsvc.reports.case_columns import write_cases
 from gridsvc.reports.history import NO_TIME, HistoryColumns
 from gridsvc.routing import admission
 from gridsvc.routing.bulk import require_columns
+from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
 from gridsvc.routing.tables import open_table
 
@@ -89,12 +90,11 @@ class FilePart:
             return _frame(rows, self.first_row)
         return _admitted(self.path, self.row_group, self.first_row, self.columns, self.scheme)
 
-    def reasons(self) -> admission.Reasons:
-        """Say of each row of the group why it is not read; None where it is."""
+    def reasons(self) -> Reasons:
+        """Say of each row of the group why it is not read."""
         if self.columns is None or self.scheme is None:
             with pq.ParquetFile(self.path) as file:
-                rows = file.metadata.row_group(self.row_group).num_rows
-            return np.full(rows, None, dtype=object)
+                return Reasons.none(file.metadata.row_group(self.row_group).num_rows)
         _, told = _judged(self.path, self.row_group, self.columns, self.scheme)
         return told.reasons
 
@@ -270,15 +270,11 @@ def _judged(
         time_format=columns.time_format,
     )
     told = admission.admit(batch, asked, scheme=scheme, now_us=_NEVER_US)
-
-    def refuse(rows: admission.Mask, reason: str) -> None:
-        told.reasons[rows & (told.reasons == None)] = reason  # noqa: E711  elementwise
-
     west, south, east, north = scheme.extent.bounds
     inside = (west <= told.lon) & (told.lon <= east) & (south <= told.lat) & (told.lat <= north)
     # Where an answer is sought, far away is a reason of its own; here it is no place.
-    refuse(~inside, OUTSIDE_EXTENT)
-    refuse(told.at_us == _NEVER_US, NO_TIME)
+    told.reasons.refuse(~inside, OUTSIDE_EXTENT)
+    told.reasons.refuse(told.at_us == _NEVER_US, NO_TIME)
     return batch, told
 
 
@@ -286,14 +282,14 @@ def _admitted(
     path: Path, row_group: int, first_row: int, columns: HistoryColumns, scheme: Scheme
 ) -> pd.DataFrame:
     batch, told = _judged(path, row_group, columns, scheme)
-    usable = told.reasons == None  # noqa: E711  elementwise
+    usable = told.reasons.open
     closed_us = np.full(batch.num_rows, _NEVER_US, np.int64)
     if columns.closed:
-        unread: admission.Reasons = np.full(batch.num_rows, None, dtype=object)
+        unread = Reasons.none(batch.num_rows)
         closed_us = admission.instants(
             *(batch, columns.closed, scheme, _NEVER_US, unread), time_format=columns.time_format
         )
-        closed_us[unread != None] = _NEVER_US  # noqa: E711  elementwise
+        closed_us[~unread.open] = _NEVER_US
     cases = pd.DataFrame(
         {
             # Without its index, which counts from 0 in every part.

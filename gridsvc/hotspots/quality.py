@@ -37,7 +37,9 @@ def reasons(path: Path, columns: HistoryColumns, *, scheme: Scheme) -> pd.DataFr
     """
     told: Counter[str] = Counter()
     for part in parts_of_reports(path, columns, scheme=scheme):
-        told.update(reason or USABLE for reason in part.reasons())
+        for reason, count in part.reasons().counts().items():
+            told[reason or USABLE] += count
+    told += Counter()  # without those that no row has
     return pd.DataFrame(told.most_common(), columns=["reason", "reports"])
 
 

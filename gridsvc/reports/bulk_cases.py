@@ -33,8 +33,9 @@ from gridsvc.reports.bulk_copy import driver_connection
 from gridsvc.reports.case_log import IDLE
 from gridsvc.reports.joining import NEVER_US, Matters, Reach, join
 from gridsvc.reports.terms import CaseState, EventKind
-from gridsvc.routing.admission import Ints, Mask
+from gridsvc.routing.admission import Ints
 from gridsvc.routing.number_copy import copy_in, fetch_arrays
+from gridsvc.routing.reasons import Mask
 
 PACKAGE = "gridsvc.reports"
 SLICE_REPORTS = 100_000

@@ -25,9 +25,10 @@ from gridsvc.reports.bulk_cases import Lives, PastLives, open_cases
 from gridsvc.reports.bulk_copy import copy_rows, keys_by_construction, new_ids, point_texts
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing import admission, batches
-from gridsvc.routing.admission import Ints, Reasons
+from gridsvc.routing.admission import Ints
 from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, City, Routed
 from gridsvc.routing.bulk import BATCH_ROWS, WORKERS, DatumGuard, in_order, require_columns
+from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
 from gridsvc.routing.tables import open_table
 
@@ -270,9 +271,8 @@ def _incoming(
         )
     no_time = _is_empty(batch, columns.opened)
     reasons = asked.reasons.copy()
-    reasons[no_time] = NO_TIME
-    marks, kinds = marks_of(reasons)
-    bad_time = kinds == Mark.BAD_TIME
+    reasons.override(no_time, NO_TIME)
+    bad_time = reasons.begins(admission.BAD_TIME)
     closed, bad_closed = _closed(batch, columns, city)
     report.bad_closed += bad_closed
     channel = _texts(batch, columns.channel)
@@ -303,9 +303,9 @@ def _incoming(
             "received_at": _instants(asked.at_us, bad_time),
             "closed_at": closed,
             "status": _texts(batch, columns.status),
-            "mark": marks,
-            "reason": pa.array(reasons, pa.string()),
-            "revision": pa.array(city.revisions[index], mask=reasons != None),  # noqa: E711
+            "mark": marks_of(reasons),
+            "reason": reasons.array().dictionary_decode(),
+            "revision": pa.array(city.revisions[index], mask=~reasons.open),
             "answer": _answers(
                 dict(zip((layer.code for layer in city.scheme.layers), codes, strict=True)),
                 dict(zip(PARTY_COLUMNS, parties, strict=True)),
@@ -315,12 +315,10 @@ def _incoming(
     )
 
 
-def marks_of(reasons: Reasons) -> tuple[pa.Array, Reasons]:
-    """Tell the mark of each row, and the same as an array of NumPy's."""
-    numbers, spelled = pd.factorize(reasons)  # a batch has few different reasons; -1 is none
-    names = [_mark(reason).value for reason in spelled]
-    kinds = np.array([*names, Mark.ROUTED.value], dtype=object)[numbers]
-    return pa.array(kinds, pa.string()), kinds
+def marks_of(reasons: Reasons) -> pa.Array:
+    """Tell the mark of each row."""
+    names = [Mark.ROUTED.value, *(_mark(text).value for text in reasons.texts)]
+    return pa.array(names, pa.string()).take(pa.array(reasons.codes))
 
 
 def _mark(reason: str) -> Mark:
@@ -345,9 +343,9 @@ def _closed(batch: pa.RecordBatch, columns: HistoryColumns, city: City) -> tuple
     name = columns.closed
     if name is None:
         return pa.nulls(batch.num_rows, pa.timestamp("us", "UTC")), 0
-    unread: Reasons = np.full(batch.num_rows, None, dtype=object)
+    unread = Reasons.none(batch.num_rows)
     at_us = admission.instants(batch, name, city.scheme, 0, unread, time_format=columns.time_format)
-    bad = unread != None  # noqa: E711  elementwise
+    bad = ~unread.open
     return _instants(at_us, bad | _is_empty(batch, name)), int(bad.sum())
 
 

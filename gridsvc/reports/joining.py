@@ -15,7 +15,8 @@ import shapely
 
 from gridsvc.crs import Floats
 from gridsvc.grids.case_rules import DuplicateRule
-from gridsvc.routing.admission import Ints, Mask
+from gridsvc.routing.admission import Ints
+from gridsvc.routing.reasons import Mask
 
 NEVER_US = np.iinfo(np.int64).max
 _WINDOWS_AT_ONCE = 4

@@ -114,7 +114,7 @@ def _moved(router: BatchRouter, rows: Sequence[Any], asked_at: list[datetime]) -
     )
     *codes, _edge_m, _reason = routed.added
     told = pc.binary_join_element_wise(*(column.fill_null("") for column in codes), "\x1f")
-    marks, _ = marks_of(routed.asked.reasons)
+    marks = marks_of(routed.asked.reasons)
     same = pc.and_(
         pc.equal(marks, pa.array([row.mark for row in rows], pa.string())),
         pc.equal(told, pa.array([row.told for row in rows], pa.string())),

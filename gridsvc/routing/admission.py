@@ -14,14 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gridsvc.crs import Crs, Floats, convert, parse_crs, to_wgs84
+from gridsvc.crs import WGS84, Crs, Floats, convert, parse_crs, to_wgs84
 from gridsvc.errors import CrsNotAccepted, UnknownCrs
 from gridsvc.grids.schemes import Scheme
+from gridsvc.routing.reasons import Mask, Reasons
 from gridsvc.routing.router import DEFAULT_POINT_DEGREES, Door
 
 Ints: TypeAlias = npt.NDArray[np.int64]
-Mask: TypeAlias = npt.NDArray[np.bool_]
-Reasons: TypeAlias = npt.NDArray[np.object_]
 
 BAD = "bad coordinates"
 SWAPPED = "swapped coordinates"
@@ -66,7 +65,7 @@ class Admitted:
         at_us: Microseconds since 1970 UTC.
         category: Index into `categories`; -1 is none.
         categories: Class codes.
-        reasons: Why a row cannot be asked; None where it can.
+        reasons: Why a row cannot be asked.
     """
 
     raw_x: Floats
@@ -86,18 +85,23 @@ class Admitted:
 def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: int) -> Admitted:
     """Judge every row of a batch and convert its point."""
     count = batch.num_rows
-    reasons: Reasons = np.full(count, None, dtype=object)
+    reasons = Reasons.none(count)
     raw_x = numbers(batch.column(columns.lon))
     raw_y = numbers(batch.column(columns.lat))
     crs, crs_names = _crs(batch, columns, scheme, reasons)
-    nowhere = [np.full(count, np.nan) for _ in range(4)]
-    lon, lat, x, y = nowhere
-    storage = parse_crs(scheme.storage_crs)
-    for number, name in enumerate(crs_names):
-        rows = np.flatnonzero(crs == number)
-        lon[rows], lat[rows], x[rows], y[rows], reasons[rows] = _judge(
-            raw_x[rows], raw_y[rows], parse_crs(name), scheme, storage
-        )
+    door = _Judge(scheme, parse_crs(scheme.storage_crs))
+    if count and crs[0] >= 0 and (crs == crs[0]).all():
+        lon, lat, x, y = door.judge(raw_x, raw_y, parse_crs(crs_names[crs[0]]), reasons)
+    else:
+        lon, lat, x, y = (np.full(count, np.nan) for _ in range(4))
+        for number, name in enumerate(crs_names):
+            rows = np.flatnonzero(crs == number)
+            some = Reasons.none(len(rows))
+            lon[rows], lat[rows], x[rows], y[rows] = door.judge(
+                raw_x[rows], raw_y[rows], parse_crs(name), some
+            )
+            for code, text in enumerate(some.texts, 1):
+                reasons.refuse(rows[some.codes == code], text)
     at_us = instants(batch, columns.at, scheme, now_us, reasons, time_format=columns.time_format)
     category, categories = _categories(batch, columns.category)
     return Admitted(
@@ -105,33 +109,49 @@ def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: in
     )
 
 
-def _judge(
-    x: Floats, y: Floats, crs: Crs, scheme: Scheme, storage: Crs
-) -> tuple[Floats, Floats, Floats, Floats, Reasons]:
-    """Apply `Door.admit` to rows of one CRS; the first reason found stays."""
-    reasons: Reasons = np.full(len(x), None, dtype=object)
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Applies `Door.admit` to rows of one CRS.
 
-    def refuse(rows: Mask, reason: str) -> None:
-        reasons[rows & (reasons == None)] = reason  # noqa: E711  elementwise
+    A row inside the extent can only be on a default point. So whatever else may be wrong is asked
+    of the few others.
+    """
 
-    for field, values in (("lon", x), ("lat", y)):
-        refuse(~np.isfinite(values), f"{BAD}: {field} is not a finite number")
-        if crs.in_degrees:
-            # As at the door: a latitude up to 180 may prove to be swapped.
-            refuse(np.abs(values) > 180, f"{BAD}: {field} is beyond its degrees")  # noqa: PLR2004
-    lon, lat = to_wgs84(x, y, crs=crs)
-    refuse(np.isnan(lon) & ~_inside(scheme, *to_wgs84(y, x, crs=crs)), f"{BAD}: no place in {crs}")
-    away = ~_inside(scheme, lon, lat)
-    if away.any():
-        swapped = np.zeros(len(x), dtype=bool)
-        swapped[away] = _inside(scheme, *to_wgs84(y[away], x[away], crs=crs))
-        refuse(swapped, SWAPPED)
-    for point in scheme.default_points:
-        near = np.maximum(np.abs(lon - point.lon), np.abs(lat - point.lat)) <= DEFAULT_POINT_DEGREES
-        refuse(near, f"{DEFAULT_POINT}: {point.note or 'no note'}")
-    stored_x, stored_y = convert(x, y, source=crs, target=storage)
-    refuse(np.isnan(stored_x), f"{BAD}: no place in {storage}")
-    return lon, lat, stored_x, stored_y, reasons
+    scheme: Scheme
+    storage: Crs
+
+    def judge(
+        self, x: Floats, y: Floats, crs: Crs, reasons: Reasons
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Give longitudes, latitudes, and x and y in the storage CRS; note why rows are none."""
+        lon, lat = to_wgs84(x, y, crs=crs)
+        away = np.flatnonzero(~_inside(self.scheme, lon, lat))
+        if len(away):
+            self._away(away, x[away], y[away], lon[away], crs, reasons)
+        for point in self.scheme.default_points:
+            near = np.abs(lon - point.lon) <= DEFAULT_POINT_DEGREES
+            near &= np.abs(lat - point.lat) <= DEFAULT_POINT_DEGREES
+            reasons.refuse(near, f"{DEFAULT_POINT}: {point.note or 'no note'}")
+        if crs.epsg is None:  # a shifted datum goes by way of WGS-84, and there we are
+            stored_x, stored_y = convert(lon, lat, source=WGS84, target=self.storage)
+        else:
+            stored_x, stored_y = convert(x, y, source=crs, target=self.storage)
+        reasons.refuse(np.isnan(stored_x), f"{BAD}: no place in {self.storage}")
+        return lon, lat, stored_x, stored_y
+
+    def _away(  # noqa: PLR0913, PLR0917  rows and all that is known of them
+        self, rows: Ints, x: Floats, y: Floats, lon: Floats, crs: Crs, reasons: Reasons
+    ) -> None:
+        """Say what is wrong with rows that are not inside the extent."""
+        for field, values in (("lon", x), ("lat", y)):
+            reasons.refuse(rows[~np.isfinite(values)], f"{BAD}: {field} is not a finite number")
+            if crs.in_degrees:
+                # As at the door: a latitude up to 180 may prove to be swapped.
+                beyond = np.abs(values) > 180  # noqa: PLR2004
+                reasons.refuse(rows[beyond], f"{BAD}: {field} is beyond its degrees")
+        swapped = _inside(self.scheme, *to_wgs84(y, x, crs=crs))
+        reasons.refuse(rows[np.isnan(lon) & ~swapped], f"{BAD}: no place in {crs}")
+        reasons.refuse(rows[swapped], SWAPPED)
 
 
 def _inside(scheme: Scheme, lon: Floats, lat: Floats) -> Mask:
@@ -152,7 +172,7 @@ def _crs(
         try:
             name = door.crs(spelling).name
         except (UnknownCrs, CrsNotAccepted) as error:
-            reasons[codes == number] = f"{BAD_CRS}: {error.detail}"
+            reasons.refuse(codes == number, f"{BAD_CRS}: {error.detail}")
             number_of.append(-1)
         else:
             if name not in names:
@@ -245,7 +265,7 @@ def _read_instants(
         ).as_unit("us")
         unread = np.zeros(len(texts), dtype=bool)
         unread[rows] = read.isna()
-        reasons[unread & (reasons == None)] = f"{BAD_TIME}: not {expected}"  # noqa: E711
+        reasons.refuse(unread, f"{BAD_TIME}: not {expected}")
         read = pd.DatetimeIndex(read.fillna(pd.Timestamp(0, tz=None if is_local else UTC)))
         at_us[rows] = _from_local(read, scheme) if is_local else read.asi8
     return at_us

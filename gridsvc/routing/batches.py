@@ -31,7 +31,7 @@ from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
-from gridsvc.routing.admission import Admitted, Columns, Ints, Reasons, admit
+from gridsvc.routing.admission import Admitted, Columns, Ints, admit
 from gridsvc.routing.ladders import (
     FOREVER_US,
     AreaKey,
@@ -54,6 +54,8 @@ PARTY_COLUMNS = {
     "enforcement_assistant": Duty.ENFORCEMENT,
     "supervisor": Duty.SUPERVISION,
 }
+Objects: TypeAlias = npt.NDArray[np.object_]
+
 _KEPT_REVISIONS = 8
 _KEPT_PLACES = 200_000
 _KEPT_EDGES = 50_000
@@ -291,7 +293,7 @@ class BatchRouter:
             tiled = covering.has_tiling(self.city)
             rows = np.flatnonzero(row_point >= 0)
             outside = rows[~tiled[row_point[rows]]]
-            asked.reasons[outside] = OUTSIDE
+            asked.reasons.refuse(outside, OUTSIDE)
             rows = rows[tiled[row_point[rows]]]
             parties, deciding = self._decide(
                 connection, asked, revision, covering, rows, row_point[rows]
@@ -302,18 +304,18 @@ class BatchRouter:
             *covering.code_columns(self.city, rows, row_point[rows], batch.num_rows),
             *parties,
             pa.array(edge_m, pa.float64(), from_pandas=True),
-            pa.array(asked.reasons, pa.string()),
+            asked.reasons.array().dictionary_decode(),
         ]
         return Routed(batch, added, asked)
 
     def _revisions(self, asked: Admitted) -> Ints:
         """Find the revision that answers for each row, as an index; -1 is none."""
         index = np.searchsorted(self.city.effective_us, asked.at_us, side="right") - 1
-        asked.reasons[(index < 0) & (asked.reasons == None)] = TOO_EARLY  # noqa: E711
+        asked.reasons.refuse(index < 0, TOO_EARLY)
         return index
 
     def _refuse_categories(self, asked: Admitted, revision: Ints) -> None:
-        open_rows = (asked.reasons == None) & (asked.category >= 0)  # noqa: E711
+        open_rows = asked.reasons.open & (asked.category >= 0)
         scheme_ids = self.city.scheme_ids[revision]
         for scheme_id in np.unique(scheme_ids[open_rows]):
             known = self.city.categories[int(scheme_id)]
@@ -327,11 +329,11 @@ class BatchRouter:
                 in_use = np.zeros(len(rows), dtype=bool)
                 for start, end in known.get(code, ()):
                     in_use |= (start <= at_us) & (at_us < end)
-                asked.reasons[rows[~in_use]] = f"{UNKNOWN_CATEGORY} {code}"
+                asked.reasons.refuse(rows[~in_use], f"{UNKNOWN_CATEGORY} {code}")
 
     def _points(self, asked: Admitted, revision: Ints) -> tuple[_Points, Ints]:
         """Gather the different points; rows at one place between two changes share one."""
-        rows = np.flatnonzero(asked.reasons == None)  # noqa: E711
+        rows = np.flatnonzero(asked.reasons.open)
         # Between two instants at which areas begin or end, nothing covers that did not before.
         interval = np.searchsorted(self.city.instants_us, asked.at_us[rows], side="right")
         frame = pd.DataFrame(
@@ -472,7 +474,7 @@ class BatchRouter:
                 "scheme_ids": self.city.scheme_ids[row_revision[about]].tolist(),
             },
         ).all()
-        codes: Reasons = np.array(responsible.to_pylist(), dtype=object)
+        codes: Objects = np.array(responsible.to_pylist(), dtype=object)
         codes[[row.n for row in found]] = [row.party_code for row in found]
         return pa.array(codes, pa.string())
 
@@ -506,7 +508,7 @@ class BatchRouter:
         edge_m[rows] = np.round(shapely.distance(edges[edge_of], points), 3)
         return edge_m
 
-    def _edges_of(self, connection: Connection, numbers: Ints) -> Reasons:
+    def _edges_of(self, connection: Connection, numbers: Ints) -> Objects:
         """Fetch the edges of areas, once each as long as they fit in memory."""
         if len(self._edges) > _KEPT_EDGES:
             self._edges = {}
@@ -516,6 +518,6 @@ class BatchRouter:
             found = connection.execute(sql("gridsvc.routing", "bulk_edges"), {"ids": list(ids)})
             for row in found:
                 kept[int(ids[row.id])] = shapely.from_wkb(row.edge)
-        edges: Reasons = np.empty(len(numbers), dtype=object)
+        edges: Objects = np.empty(len(numbers), dtype=object)
         edges[:] = [kept[int(number)] for number in numbers]
         return edges

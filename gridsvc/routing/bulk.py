@@ -163,7 +163,7 @@ def _added_schema(table: Table, scheme: Scheme) -> pa.Schema:
 
 def _counts(asked: Admitted) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for reason, count in Counter(asked.reasons.tolist()).items():
+    for reason, count in asked.reasons.counts().items():
         if reason is None:
             counts["routed"] += count
         elif reason == OUTSIDE:
@@ -205,7 +205,7 @@ class DatumGuard:
 
     def notice(self, asked: Admitted) -> None:
         """Keep some points of a batch that are places in or near the city."""
-        placed = np.array([reason is None or reason == OUTSIDE for reason in asked.reasons], bool)
+        placed = asked.reasons.open | asked.reasons.begins(OUTSIDE)
         for number, name in enumerate(asked.crs_names):
             rows = np.flatnonzero(placed & (asked.crs == number))
             kept = self.samples.setdefault(name, [])

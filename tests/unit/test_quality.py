@@ -56,7 +56,7 @@ def test_cases_as_columns_are_all_usable(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
     cases([1.0, 2.0], [1.0, 2.0]).to_parquet(path)
     (part,) = parts_of_cases(path)
-    assert part.reasons().tolist() == [None, None]
+    assert part.reasons().open.tolist() == [True, True]
 
 
 def test_piles_tell_how_many_kinds_there_are() -> None:
