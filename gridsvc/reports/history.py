@@ -383,7 +383,7 @@ def _member(name: str, value: pa.Array) -> pa.Array:
 
 def _quoted(codes: pa.Array) -> pa.Array:
     """Spell codes as JSON; a batch has few different ones."""
-    coded = codes.dictionary_encode()
+    coded = admission.text_cells(codes).dictionary_encode()
     spelled = pa.array([_json(code) for code in coded.dictionary.to_pylist()], pa.string())
     return spelled.take(coded.indices)
 

@@ -24,7 +24,7 @@ from gridsvc.reports.history import marks_of
 from gridsvc.reports.intake import judge
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause
-from gridsvc.routing.admission import Columns, Ints
+from gridsvc.routing.admission import Columns, Ints, text_cells
 from gridsvc.routing.batches import BatchRouter, City
 from gridsvc.routing.bulk import BATCH_ROWS
 from gridsvc.routing.router import STATEMENT_POINTS, Question, answer_many
@@ -113,7 +113,9 @@ def _moved(router: BatchRouter, rows: Sequence[Any], asked_at: list[datetime]) -
         )
     )
     *codes, _edge_m, _reason = routed.added
-    told = pc.binary_join_element_wise(*(column.fill_null("") for column in codes), "\x1f")
+    told = pc.binary_join_element_wise(
+        *(text_cells(column).fill_null("") for column in codes), "\x1f"
+    )
     marks = marks_of(routed.asked.reasons)
     same = pc.and_(
         pc.equal(marks, pa.array([row.mark for row in rows], pa.string())),

@@ -1,47 +1,37 @@
-"""A batch of rows is answered at once: PostGIS covers its points, ladders in memory decide.
+"""A batch of rows is answered at once, from memory, with the meaning of single answers.
 
-`sql/bulk_covering.sql` has the meaning of single answers; what surrounds it here only avoids
-asking twice. Points that repeat are asked once; places with the same areas share their chains.
-
-Measured on the demo city (10,600 pieces of 7 vertices on average, 2 cores, CPU a point): 25 µs in
-PostGIS, 30 µs here. Letting the points drive the join took 80 µs in PostGIS; testing against
-pieces shrunk and grown by 2 mm with the prepared-geometry cache was no faster than ST_DWithin on
-pieces this small and cost their making; fetching pairs by COPY, a message a row, 20 µs more here.
+The index tells the set of areas over each point; who answers there is looked up by the set's
+number (`gridsvc.routing.sheets`). Only where that hangs on the instant are ladders climbed, once
+for each group of equal questions.
 """
 
-import itertools
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import psycopg
 import pyarrow as pa
-import shapely
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from gridsvc.crs import Floats, parse_crs
-from gridsvc.db import sql, sql_text
+from gridsvc.db import sql
 from gridsvc.errors import NothingPublished
 from gridsvc.grids.scheme_store import current_scheme
 from gridsvc.grids.schemes import Scheme
 from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
 from gridsvc.routing.admission import Admitted, Columns, Ints, admit
-from gridsvc.routing.ladders import (
-    FOREVER_US,
-    AreaKey,
-    Chain,
-    Ladders,
-    decide,
-    load_ladders,
-    microseconds,
-)
-from gridsvc.routing.number_copy import copy_in, fetch_arrays
+from gridsvc.routing.closures import Ragged
+from gridsvc.routing.ladders import FOREVER_US, AreaKey, decide, microseconds
+from gridsvc.routing.lexicon import NONE, Lexicon, Numbers
+from gridsvc.routing.reasons import Mask
+from gridsvc.routing.sheets import PARTIES, Ground, Kind, Places, Posts, Sheet
+from gridsvc.routing.snapshot import Snapshot
 
 OUTSIDE = "outside the service area"
 TOO_EARLY = "before the first revision"
@@ -54,11 +44,11 @@ PARTY_COLUMNS = {
     "enforcement_assistant": Duty.ENFORCEMENT,
     "supervisor": Duty.SUPERVISION,
 }
-Objects: TypeAlias = npt.NDArray[np.object_]
+_KEPT_REVISIONS = 4
+_KEPT_ANSWERS = 200_000
+_KEPT_SETS = 20_000_000
 
-_KEPT_REVISIONS = 8
-_KEPT_PLACES = 200_000
-_KEPT_EDGES = 50_000
+
 # The city, as far as every batch needs it
 
 
@@ -66,7 +56,15 @@ _KEPT_EDGES = 50_000
 class City:
     """What holds for the whole run; later publishes do not change it.
 
-    Areas are numbered in the order in which a point asks: by layer, then by code.
+    Attributes:
+        scheme: The newest.
+        srid: Of the storage CRS.
+        now_us: When the run began, microseconds since 1970 UTC.
+        revisions: Numbers, by the instants from which they answer.
+        effective_us: Those instants.
+        scheme_ids: The version of the scheme of each.
+        categories: By version of the scheme and code, when the class is in use.
+        component_prefixes: By version of the scheme, classes that may be of components.
     """
 
     scheme: Scheme
@@ -75,14 +73,6 @@ class City:
     revisions: Ints
     effective_us: Ints
     scheme_ids: Ints
-    areas: list[AreaKey]
-    area_ids: Ints
-    number_by_id: Ints
-    codes: pa.Array
-    layer_of: Ints
-    layers: list[str]
-    is_tiling: npt.NDArray[np.bool_]
-    instants_us: Ints
     categories: dict[int, dict[str, list[tuple[int, int]]]]
     component_prefixes: dict[int, tuple[str, ...]]
 
@@ -107,10 +97,6 @@ class City:
             ).all()
             if not revisions:
                 raise NothingPublished
-            newest = max(row.number for row in revisions)
-            areas = connection.execute(
-                sql("gridsvc.routing", "bulk_areas"), {"revision": newest}
-            ).all()
             categories = {
                 scheme_id: _categories(connection, scheme_id)
                 for scheme_id in {row.scheme_id for row in revisions}
@@ -120,9 +106,6 @@ class City:
                 text("SELECT scheme_id, category FROM gridsvc.component_rule")
             ):
                 prefixes[rule.scheme_id] = (*prefixes.get(rule.scheme_id, ()), rule.category)
-        layers = list(dict.fromkeys(row.layer for row in areas))
-        ids = np.array([row.id for row in areas], np.int64)
-        ends = {microseconds(at) for row in areas for at in (row.valid_from, row.valid_to) if at}
         return cls(
             scheme=scheme,
             srid=parse_crs(scheme.storage_crs).epsg or 0,
@@ -130,21 +113,9 @@ class City:
             revisions=np.array([row.number for row in revisions], np.int64),
             effective_us=np.array([microseconds(row.effective_at) for row in revisions], np.int64),
             scheme_ids=np.array([row.scheme_id for row in revisions], np.int64),
-            areas=[AreaKey(row.layer, row.code) for row in areas],
-            area_ids=ids,
-            number_by_id=np.argsort(ids),
-            codes=pa.array([row.code for row in areas], pa.string()),
-            layer_of=np.array([layers.index(row.layer) for row in areas], np.int64),
-            layers=layers,
-            is_tiling=np.array([row.is_tiling for row in areas], bool),
-            instants_us=np.array(sorted(ends), np.int64),
             categories=categories,
             component_prefixes=prefixes,
         )
-
-    def numbers(self, ids: Ints) -> Ints:
-        """Turn ids of area versions into their numbers."""
-        return self.number_by_id[np.searchsorted(self.area_ids, ids, sorter=self.number_by_id)]
 
 
 def _categories(connection: Connection, scheme_id: int) -> dict[str, list[tuple[int, int]]]:
@@ -157,108 +128,309 @@ def _categories(connection: Connection, scheme_id: int) -> dict[str, list[tuple[
     return periods
 
 
-class _Points(NamedTuple):
-    """Different points to ask, in the storage CRS."""
-
-    x: Floats
-    y: Floats
-    revision: Ints
-    at_us: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class _Covering:
-    """Pairs of a point and an area that covers it, sorted by point, then by area."""
-
-    point: Ints
-    area: Ints
-    count: int
-
-    def has_tiling(self, city: City) -> npt.NDArray[np.bool_]:
-        """Tell for each point whether an area of a tiling layer covers it."""
-        tiled = np.zeros(self.count, dtype=bool)
-        tiled[self.point[city.is_tiling[self.area]]] = True
-        return tiled
-
-    def by_point(self) -> list[bytes]:
-        """Give for each point its areas, packed, as a key."""
-        packed = self.area.tobytes()
-        width = self.area.itemsize
-        ends = (np.searchsorted(self.point, np.arange(self.count + 1)) * width).tolist()
-        return [packed[start:end] for start, end in itertools.pairwise(ends)]
-
-    def code_columns(self, city: City, rows: Ints, points: Ints, count: int) -> list[pa.Array]:
-        """Give for each layer of the scheme the owning area's code, row by row."""
-        layers = len(city.layers)
-        owner = np.full((self.count, max(layers, 1)), -1, np.int64)
-        # Backwards, so that the lowest code is written last.
-        owner[self.point[::-1], city.layer_of[self.area[::-1]]] = self.area[::-1]
-        columns = []
-        for layer in city.scheme.layers:
-            number = np.full(count, -1, np.int64)
-            if layer.code in city.layers:
-                number[rows] = owner[points, city.layers.index(layer.code)]
-            columns.append(city.codes.take(pa.array(number, mask=number < 0)))
-        return columns
-
-
-_Answer: TypeAlias = tuple[int, *tuple[str | None, ...]]
-"""The number of the deciding area (-1: none), and the parties in the order of `PARTY_COLUMNS`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Who may answer where certain areas cover a point, for one kind of category.
-
-    Attributes:
-        chains: For each duty, in the order of `PARTY_COLUMNS`.
-        numbers: The areas' numbers.
-        first_rung: Whose edge matters where nobody is responsible.
-    """
-
-    chains: dict[Duty, Chain]
-    numbers: dict[AreaKey, int]
-    first_rung: AreaKey | None
-
-    @classmethod
-    def of(cls, ladders: Ladders, city: City, numbers: list[int], category: str | None) -> Self:
-        by_area = {city.areas[number]: number for number in numbers}
-
-        def version_of(area: AreaKey) -> int:
-            return int(city.area_ids[by_area[area]])
-
-        areas: dict[str, list[AreaKey]] = {}
-        for area in by_area:
-            areas.setdefault(area.layer, []).append(area)
-        return cls(
-            {duty: ladders.chain(areas, duty, category, version_of=version_of) for duty in Duty},
-            by_area,
-            ladders.first_rung(areas),
-        )
-
-    def answer(self, at_us: int, minute: int) -> _Answer:
-        """Tell who answers at an instant, which is that minute of the local week."""
-        responsible, management, enforcement, supervision = (
-            decide(self.chains[duty], at_us=at_us, minute=minute) for duty in Duty
-        )
-        assistant = enforcement.assistant if enforcement else None
-        area = responsible.area if responsible else self.first_rung
-        return (
-            self.numbers[area] if area else -1,
-            responsible and responsible.lead.party_code,
-            management and management.lead.party_code,
-            enforcement and enforcement.lead.party_code,
-            assistant.party_code if assistant else None,
-            supervision and supervision.lead.party_code,
-        )
-
-
 def _minutes(at_us: Ints, scheme: Scheme) -> Ints:
     """Give the minute of the city's week at each instant."""
     utc = pd.DatetimeIndex(at_us.view("M8[us]"), tz="UTC")
     local_us = utc.tz_convert(scheme.zone).tz_localize(None).as_unit("us").asi8
     # 1970 began on a Thursday, three days into its week.
     return (np.asarray(local_us, np.int64) // 60_000_000 + 3 * DAY_MIN) % WEEK_MIN
+
+
+class Coded(NamedTuple):
+    """Answers in numbers.
+
+    Attributes:
+        areas: (layers, n) codes of the areas that own the points, in the lexicon's words.
+        parties: (`PARTIES`, n) in the order of `PARTY_COLUMNS`.
+        deciding: (n,) row in the snapshot's index of the area whose edge matters; -1 is none.
+        served: (n,) whether the city serves the point.
+    """
+
+    areas: Numbers
+    parties: Numbers
+    deciding: Numbers
+    served: Mask
+
+    def of(self, rows: Ints) -> "Coded":
+        """Give those of some points."""
+        return Coded(
+            self.areas[:, rows], self.parties[:, rows], self.deciding[rows], self.served[rows]
+        )
+
+
+class _Spots(NamedTuple):
+    """Sets of areas over points, by number.
+
+    Attributes:
+        sets: (n,) numbers; from `first` on they mean `more`.
+        first: How many the index knows.
+        more: Further sets, each by layer and code.
+    """
+
+    sets: Ints
+    first: int
+    more: Ragged
+
+    def rows_of(self, ground: Ground, number: int) -> tuple[int, ...]:
+        """Give the areas of a set, by layer and code."""
+        if number < self.first:
+            return tuple(ground.sets.of(number).tolist())
+        return tuple(self.more.of(number - self.first).tolist())
+
+
+@dataclass
+class GroundRouter:
+    """Answers for instants at which one revision answers; used by several threads at once.
+
+    Attributes:
+        ground: The revision's areas.
+    """
+
+    ground: Ground
+    _sheets: OrderedDict[Kind, Sheet] = field(default_factory=OrderedDict)
+    _posts: dict[Kind, Posts] = field(default_factory=dict)
+    _asked: dict[Kind, int] = field(default_factory=dict)
+    _answers: dict[Any, tuple[int, ...]] = field(default_factory=dict)
+    _dated: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def _instants_us(self) -> Ints:
+        """Where areas begin or end."""
+        areas = self.ground.snapshot.areas
+        return np.unique(areas.instants_us(np.flatnonzero(~areas.always)))
+
+    def code(
+        self, x: Floats, y: Floats, at_us: Ints, category: Ints, categories: Sequence[str]
+    ) -> Coded:
+        """Answer points.
+
+        Args:
+            x: (n,) metres in the storage CRS.
+            y: The same.
+            at_us: Instants, microseconds since 1970 UTC, that the revision answers for.
+            category: Index into `categories`; -1 is none.
+            categories: Class codes.
+        """
+        ground = self.ground
+        spots = self._spots(x, y, at_us)
+        more = ground.lay(spots.more)
+        owners, served, _ = _taken(ground.places, more, spots)
+        ladders = ground.snapshot.ladders
+        kinds = [ladders.kind_of(code) for code in (*categories, None)]
+        different = list(dict.fromkeys(kinds))
+        kind = np.array([different.index(one) for one in kinds], np.int64)[category]
+        present = np.unique(kind).tolist() if len(different) > 1 else [0] * (len(x) > 0)
+        if len(present) == 1:
+            sheet = self._sheet(different[present[0]], spots)
+        else:
+            sheet = Sheet(
+                np.full((PARTIES, len(x)), NONE, np.int32),
+                np.full(len(x), NONE, np.int32),
+                np.zeros(len(x), bool),
+            )
+            for number in present:
+                rows = np.flatnonzero(kind == number)
+                some = self._sheet(different[number], spots._replace(sets=spots.sets[rows]))
+                sheet.parties[:, rows] = some.parties
+                sheet.deciding[rows] = some.deciding
+                sheet.timed[rows] = some.timed
+        timed = np.flatnonzero(sheet.timed & served)
+        if len(timed):
+            self._decide(timed, spots, at_us, kind, different, categories, category, sheet)
+        return Coded(owners, sheet.parties, sheet.deciding, served)
+
+    def edge_m(self, deciding: Numbers, x: Floats, y: Floats) -> Floats:
+        """Measure to the edges of the deciding areas, to the millimetre; NaN where none decided."""
+        edge_m = np.full(len(deciding), np.nan)
+        rows = np.flatnonzero(deciding >= 0)
+        index = self.ground.snapshot.index
+        areas = deciding[rows].astype(np.int64)
+        edge_m[rows] = index.nearest_edge(areas, x[rows], y[rows]).distance_m
+        return np.round(edge_m, 3)
+
+    def _spots(self, x: Floats, y: Floats, at_us: Ints) -> _Spots:
+        """Find the set of areas that are over each point at its instant."""
+        ground = self.ground
+        index = ground.snapshot.index
+        found = index.find(x, y)
+        sets = found.combination.astype(np.int64)
+        first = index.combinations
+        extra = dict(zip(found.extra, range(first, first + len(found.extra)), strict=True))
+        dated = ground.places.dated
+        if extra or dated.any():
+            dates = [not ground.snapshot.areas.always[list(rows)].all() for rows in extra]
+            is_dated = np.concatenate([dated, np.array(dates, bool)])
+            rows = np.flatnonzero(is_dated[sets])
+            if len(rows):
+                sets[rows] = self._valid(sets[rows], at_us[rows], first, extra)
+        return _Spots(sets, first, ground.sorted(_ragged(list(extra))))
+
+    def _valid(
+        self, sets: Ints, at_us: Ints, first: int, extra: dict[tuple[int, ...], int]
+    ) -> Ints:
+        """Leave out areas that are not valid at the instant; sets that are new join `extra`."""
+        snapshot = self.ground.snapshot
+        given = list(extra)
+        interval = np.searchsorted(self._instants_us, at_us, side="right")
+        pairs = sets * (len(self._instants_us) + 1) + interval
+        _, one, pair_of = np.unique(pairs, return_index=True, return_inverse=True)
+        numbers = []
+        for number, between, instant_us in zip(
+            sets[one].tolist(), interval[one].tolist(), at_us[one].tolist(), strict=True
+        ):
+            key = number, between
+            rows = self._dated.get(key) if number < first else None
+            if rows is None:
+                areas = snapshot.index.areas_of(number) if number < first else given[number - first]
+                all_rows = np.array(areas, np.int64)
+                valid = snapshot.areas.is_valid(all_rows, instant_us)
+                rows = tuple(all_rows[valid].tolist())
+                if number < first:
+                    _keep(self._dated, key, rows)
+            numbers.append(extra.setdefault(rows, first + len(extra)))
+        return np.array(numbers, np.int64)[pair_of]
+
+    def _sheet(self, kind: Kind, spots: _Spots) -> Sheet:
+        """Give who answers at points, for categories of one kind."""
+        ground = self.ground
+        posts = self._posts_of(kind)
+        whole = self._whole(kind, posts, len(spots.sets))
+        if whole is not None:
+            return _taken(whole, ground.decide(spots.more, posts), spots)
+        # So few are asked that it does not pay to answer for all.
+        sets, set_of = np.unique(spots.sets, return_inverse=True)
+        known = sets[sets < spots.first]
+        some = ground.decide(_chosen(ground.sets, known), posts)
+        more = ground.decide(_chosen(spots.more, sets[len(known) :] - spots.first), posts)
+        return Sheet(*(np.concatenate(pair, axis=-1) for pair in zip(some, more, strict=True))).of(
+            set_of
+        )
+
+    def _posts_of(self, kind: Kind) -> Posts:
+        with self._lock:
+            if kind not in self._posts:
+                self._posts[kind] = self.ground.posts(kind)
+            return self._posts[kind]
+
+    def _whole(self, kind: Kind, posts: Posts, count: int) -> Sheet | None:
+        """Give who answers in all sets, once as many points were asked as there are sets."""
+        sets = len(self.ground.sets.offsets) - 1
+        with self._lock:
+            if kind not in self._sheets:
+                asked = self._asked[kind] = self._asked.get(kind, 0) + count
+                if asked < sets:
+                    return None
+                self._sheets[kind] = self.ground.decide(self.ground.sets, posts)
+                while len(self._sheets) > max(_KEPT_SETS // max(sets, 1), 1):
+                    gone, _ = self._sheets.popitem(last=False)
+                    self._asked[gone] = 0
+            self._sheets.move_to_end(kind)
+            return self._sheets[kind]
+
+    def _decide(  # noqa: PLR0913, PLR0917  what a decision rests on
+        self,
+        rows: Ints,
+        spots: _Spots,
+        at_us: Ints,
+        kind: Ints,
+        kinds: Sequence[Kind],
+        categories: Sequence[str],
+        category: Ints,
+        sheet: Sheet,
+    ) -> None:
+        """Climb the ladders for rows whose answer hangs on the instant."""
+        ground = self.ground
+        snapshot = ground.snapshot
+        minutes = _minutes(at_us[rows], snapshot.scheme)
+        moment = snapshot.ladders.moments(at_us[rows], minutes)
+        keys = (moment * len(kinds) + kind[rows]) * (spots.sets.max() + 1) + spots.sets[rows]
+        group, different = pd.factorize(keys)
+        first = np.empty(len(different), np.int64)
+        first[group[::-1]] = np.arange(len(group))[::-1]
+        answers = []
+        for n in first.tolist():
+            row = int(rows[n])
+            areas = spots.rows_of(ground, int(spots.sets[row]))
+            key = areas, kinds[kind[row]], int(moment[n])
+            answer = self._answers.get(key)
+            if answer is None:
+                code = categories[category[row]] if category[row] >= 0 else None
+                answer = self._climb(areas, code, int(at_us[row]), int(minutes[n]))
+                _keep(self._answers, key, answer)
+            answers.append(answer)
+        told = np.array(answers, np.int32)[group]
+        sheet.deciding[rows] = told[:, 0]
+        sheet.parties[:, rows] = told[:, 1:].T
+
+    def _climb(
+        self, rows: tuple[int, ...], category: str | None, at_us: int, minute: int
+    ) -> tuple[int, ...]:
+        """Tell the deciding row, and the parties."""
+        snapshot = self.ground.snapshot
+        row_of = {snapshot.key(row): row for row in rows}
+        areas: dict[str, list[AreaKey]] = {}
+        for area in row_of:
+            areas.setdefault(area.layer, []).append(area)
+
+        def version_of(area: AreaKey) -> int:
+            return int(snapshot.index.ids[row_of[area]])
+
+        ladders = snapshot.ladders
+        responsible, management, enforcement, supervision = (
+            decide(
+                ladders.chain(areas, duty, category, version_of=version_of),
+                at_us=at_us,
+                minute=minute,
+            )
+            for duty in Duty
+        )
+        deciding = responsible.area if responsible else ladders.first_rung(areas)
+        number = self.ground.lexicon.parties.number
+        held = (
+            responsible and responsible.lead,
+            management and management.lead,
+            enforcement and enforcement.lead,
+            enforcement and enforcement.assistant,
+            supervision and supervision.lead,
+        )
+        return (
+            row_of[deciding] if deciding else NONE,
+            *(number(one.party_code) if one else NONE for one in held),
+        )
+
+
+_Known = TypeVar("_Known", Places, Sheet)
+
+
+def _taken(whole: _Known, more: _Known, spots: _Spots) -> _Known:
+    """Give what is known of the sets over points: of most by the whole, of few by what is new."""
+    rows = np.flatnonzero(spots.sets >= spots.first)
+    if not len(rows):
+        return whole.of(spots.sets)
+    taken = whole.of(np.minimum(spots.sets, spots.first - 1))
+    for column, new in zip(taken, more.of(spots.sets[rows] - spots.first), strict=True):
+        column[..., rows] = new
+    return taken
+
+
+def _chosen(sets: Ragged, numbers: Ints) -> Ragged:
+    """Give some sets, numbered anew."""
+    _, values = sets.pairs(numbers)
+    counts = sets.offsets[numbers + 1] - sets.offsets[numbers]
+    return Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), values)
+
+
+def _ragged(sets: Sequence[tuple[int, ...]]) -> Ragged:
+    counts = np.array([0, *map(len, sets)], np.int64)
+    values = np.fromiter((row for rows in sets for row in rows), np.int32, int(counts.sum()))
+    return Ragged(np.cumsum(counts), values)
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:  # noqa: ANN401  any cache
+    if len(kept) >= _KEPT_ANSWERS:
+        kept.clear()
+    kept[key] = value
 
 
 class Routed(NamedTuple):
@@ -271,15 +443,14 @@ class Routed(NamedTuple):
 
 @dataclass(slots=True)
 class BatchRouter:
-    """Answers batches; used by several threads at once, each with its own connection."""
+    """Answers batches; used by several threads at once."""
 
     engine: Engine
     city: City
     columns: Columns
     added: pa.Schema
-    _ladders: OrderedDict[int, Ladders] = field(default_factory=OrderedDict)
-    _places: dict[tuple[int, bytes, Any], _Place] = field(default_factory=dict)
-    _edges: dict[int, Any] = field(default_factory=dict)
+    lexicon: Lexicon = field(default_factory=Lexicon)
+    _grounds: OrderedDict[int, GroundRouter] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def route(self, batch: pa.RecordBatch) -> Routed:
@@ -287,24 +458,35 @@ class BatchRouter:
         asked = admit(batch, self.columns, scheme=self.city.scheme, now_us=self.city.now_us)
         revision = self._revisions(asked)
         self._refuse_categories(asked, revision)
-        with self.engine.connect() as connection:
-            points, row_point = self._points(asked, revision)
-            covering = self._covering(connection, points)
-            tiled = covering.has_tiling(self.city)
-            rows = np.flatnonzero(row_point >= 0)
-            outside = rows[~tiled[row_point[rows]]]
-            asked.reasons.refuse(outside, OUTSIDE)
-            rows = rows[tiled[row_point[rows]]]
-            parties, deciding = self._decide(
-                connection, asked, revision, covering, rows, row_point[rows]
-            )
-            parties[0] = self._owners(connection, asked, revision, rows, parties[0])
-            edge_m = self._edge_m(connection, asked, deciding)
+        areas = np.full((len(self.city.scheme.layers), batch.num_rows), NONE, np.int32)
+        parties = np.full((PARTIES, batch.num_rows), NONE, np.int32)
+        edge_m = np.full(batch.num_rows, np.nan)
+        rows = np.flatnonzero(asked.reasons.open)
+        for number in np.unique(revision[rows]):
+            router = self._ground(int(self.city.revisions[number]))
+            here = rows[revision[rows] == number]
+            x, y = asked.x[here], asked.y[here]
+            coded = router.code(x, y, asked.at_us[here], asked.category[here], asked.categories)
+            asked.reasons.refuse(here[~coded.served], OUTSIDE)
+            if not coded.served.all():
+                kept = np.flatnonzero(coded.served)
+                here, x, y = here[kept], x[kept], y[kept]
+                coded = coded.of(kept)
+            layers = router.ground.snapshot.rules.layers
+            for place, layer in enumerate(self.city.scheme.layers):
+                if layer.code in layers:
+                    areas[place, here] = coded.areas[layers.index(layer.code)]
+            parties[:, here] = coded.parties
+            edge_m[here] = router.edge_m(coded.deciding, x, y)
+        self._let_owners_answer(asked, revision, parties[0])
         added = [
-            *covering.code_columns(self.city, rows, row_point[rows], batch.num_rows),
-            *parties,
+            *(
+                self.lexicon.areas(layer.code).column(codes)
+                for layer, codes in zip(self.city.scheme.layers, areas, strict=True)
+            ),
+            *map(self.lexicon.parties.column, parties),
             pa.array(edge_m, pa.float64(), from_pandas=True),
-            asked.reasons.array().dictionary_decode(),
+            asked.reasons.array(),
         ]
         return Routed(batch, added, asked)
 
@@ -315,209 +497,65 @@ class BatchRouter:
         return index
 
     def _refuse_categories(self, asked: Admitted, revision: Ints) -> None:
-        open_rows = asked.reasons.open & (asked.category >= 0)
-        scheme_ids = self.city.scheme_ids[revision]
-        for scheme_id in np.unique(scheme_ids[open_rows]):
-            known = self.city.categories[int(scheme_id)]
-            if not known:
-                continue
-            of_scheme = open_rows & (scheme_ids == scheme_id)
-            for number in np.unique(asked.category[of_scheme]):
-                rows = np.flatnonzero(of_scheme & (asked.category == number))
-                code = asked.categories[number]
-                at_us = asked.at_us[rows]
-                in_use = np.zeros(len(rows), dtype=bool)
+        if not asked.categories:
+            return
+        rows = np.flatnonzero(asked.reasons.open & (asked.category >= 0))
+        rows = rows[np.argsort(asked.category[rows], kind="stable")]
+        begins = np.flatnonzero(np.diff(asked.category[rows], prepend=-1))
+        for same in np.split(rows, begins[1:]) if len(rows) else ():
+            code = asked.categories[asked.category[same[0]]]
+            scheme_ids = self.city.scheme_ids[revision[same]]
+            for scheme_id in np.unique(scheme_ids).tolist():
+                if not (known := self.city.categories[scheme_id]):
+                    continue
+                of_scheme = same[scheme_ids == scheme_id]
+                at_us = asked.at_us[of_scheme]
+                in_use = np.zeros(len(of_scheme), dtype=bool)
                 for start, end in known.get(code, ()):
                     in_use |= (start <= at_us) & (at_us < end)
-                asked.reasons.refuse(rows[~in_use], f"{UNKNOWN_CATEGORY} {code}")
+                asked.reasons.refuse(of_scheme[~in_use], f"{UNKNOWN_CATEGORY} {code}")
 
-    def _points(self, asked: Admitted, revision: Ints) -> tuple[_Points, Ints]:
-        """Gather the different points; rows at one place between two changes share one."""
-        rows = np.flatnonzero(asked.reasons.open)
-        # Between two instants at which areas begin or end, nothing covers that did not before.
-        interval = np.searchsorted(self.city.instants_us, asked.at_us[rows], side="right")
-        frame = pd.DataFrame(
-            {"x": asked.x[rows], "y": asked.y[rows], "i": interval, "r": revision[rows]}
-        )
-        group = frame.groupby(["x", "y", "i", "r"], sort=False).ngroup().to_numpy()
-        first = np.unique(group, return_index=True)[1]
-        row_point = np.full(len(asked.x), -1, np.int64)
-        row_point[rows] = group
-        kept = rows[first]
-        return (
-            _Points(asked.x[kept], asked.y[kept], revision[kept], asked.at_us[kept]),
-            row_point,
-        )
+    def _ground(self, revision: int) -> GroundRouter:
+        with self._lock:
+            if revision not in self._grounds:
+                with self.engine.connect() as connection:
+                    snapshot = Snapshot.load(connection, revision)
+                self._grounds[revision] = GroundRouter(Ground.of(snapshot, self.lexicon))
+                if len(self._grounds) > _KEPT_REVISIONS:
+                    self._grounds.popitem(last=False)
+            self._grounds.move_to_end(revision)
+            return self._grounds[revision]
 
-    def _covering(self, connection: Connection, points: _Points) -> _Covering:
-        if not len(points.x):
-            return _Covering(np.empty(0, np.int64), np.empty(0, np.int64), 0)
-        numbers = self.city.revisions[points.revision].astype(np.int32)
-        cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]
-        cursor.execute(
-            "CREATE TEMPORARY TABLE given "
-            "(n integer, x float8, y float8, revision integer, at_us bigint) ON COMMIT DROP"
-        )
-        copy_in(
-            cursor,
-            "COPY given FROM STDIN (FORMAT binary)",
-            [np.arange(len(numbers), dtype=np.int32), points.x, points.y, numbers, points.at_us],
-        )
-        # Neighbours side by side: the index and its table are then read in one go.
-        cursor.execute(
-            "CREATE TEMPORARY TABLE asked ON COMMIT DROP AS "
-            "SELECT n, ST_SetSRID(ST_MakePoint(x, y), %s) AS point, revision, "
-            "timestamptz 'epoch' + at_us * interval '1 microsecond' AS at FROM given ORDER BY 2",
-            [self.city.srid],
-        )
-        cursor.execute("CREATE INDEX ON asked USING gist (point)")
-        point, area_id = fetch_arrays(
-            cursor,
-            sql_text("gridsvc.routing", "bulk_covering"),
-            {"first": int(numbers.min()), "last": int(numbers.max())},
-            [np.int32, np.int64],
-        )
-        connection.rollback()
-        count = max(len(self.city.areas), 1)
-        pairs = np.sort(point.astype(np.int64) * count + self.city.numbers(area_id))
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-        return _Covering(*np.divmod(pairs, count), len(points.x))
-
-    def _decide(  # noqa: PLR0913, PLR0917  what a decision rests on
-        self,
-        connection: Connection,
-        asked: Admitted,
-        row_revision: Ints,
-        covering: _Covering,
-        rows: Ints,
-        points: Ints,
-    ) -> tuple[list[pa.Array], Ints]:
-        """Walk the ladders for rows that areas cover: parties by column, and deciding areas."""
-        sets: dict[bytes, int] = {}
-        set_of = np.array(
-            [sets.setdefault(packed, len(sets)) for packed in covering.by_point()], np.int64
-        )
-        packed_sets = list(sets)
-        minutes = _minutes(asked.at_us, self.city.scheme)
-        answers: list[_Answer] = [(-1, *[None] * len(PARTY_COLUMNS))]
-        answer_of = np.zeros(len(asked.x), np.int64)
-        for revision in np.unique(row_revision[rows]):
-            ladders = self._ladders_of(connection, int(self.city.revisions[revision]))
-            chosen = row_revision[rows] == revision
-            here, spot = rows[chosen], set_of[points[chosen]]
-            kinds = [ladders.kind_of(category) for category in (*asked.categories, None)]
-            frame = pd.DataFrame(
-                {
-                    "spot": spot,
-                    "category": asked.category[here],
-                    "moment": ladders.moments(asked.at_us[here], minutes[here]),
-                }
-            )
-            group = frame.groupby(list(frame), sort=False).ngroup().to_numpy()
-            first = np.unique(group, return_index=True)[1]
-            answer_of[here] = len(answers) + group
-            for row, covered in zip(here[first].tolist(), spot[first].tolist(), strict=True):
-                category = asked.category[row]
-                key = int(revision), packed_sets[covered], kinds[category]
-                place = self._places.get(key)
-                if place is None:
-                    code = asked.categories[category] if category >= 0 else None
-                    place = self._keep_place(key, ladders, code)
-                answers.append(place.answer(int(asked.at_us[row]), int(minutes[row])))
-        deciding, *parties = zip(*answers, strict=True)
-        return (
-            [pa.array(codes, pa.string()).take(pa.array(answer_of)) for codes in parties],
-            np.array(deciding, np.int64)[answer_of],
-        )
-
-    def _owners(
-        self,
-        connection: Connection,
-        asked: Admitted,
-        row_revision: Ints,
-        rows: Ints,
-        responsible: pa.Array,
-    ) -> pa.Array:
+    def _let_owners_answer(self, asked: Admitted, revision: Ints, responsible: Numbers) -> None:
         """Let owners of components, or the tier for unclear ones, answer before the ladder.
 
         Each such row is asked by the function that single answers ask, at a third of a
         millisecond: they are few among reports.
         """
-        about = np.array(
-            [
-                row
-                for scheme_id in np.unique(self.city.scheme_ids[row_revision[rows]])
-                if (prefixes := self.city.component_prefixes.get(int(scheme_id)))
-                for number, code in enumerate(asked.categories)
-                if code.startswith(prefixes)
-                for row in rows[
-                    (asked.category[rows] == number)
-                    & (self.city.scheme_ids[row_revision[rows]] == scheme_id)
-                ].tolist()
-            ],
-            np.int64,
-        )
-        if not len(about):
-            return responsible
-        minutes = _minutes(asked.at_us[about], self.city.scheme)
-        found = connection.execute(
-            sql("gridsvc.routing", "bulk_components"),
-            {
-                "n": about.tolist(),
-                "x": asked.x[about].tolist(),
-                "y": asked.y[about].tolist(),
-                "srid": self.city.srid,
-                "categories": [asked.categories[n] for n in asked.category[about]],
-                "revisions": self.city.revisions[row_revision[about]].tolist(),
-                "at_us": asked.at_us[about].tolist(),
-                "minutes": minutes.tolist(),
-                "scheme_ids": self.city.scheme_ids[row_revision[about]].tolist(),
-            },
-        ).all()
-        codes: Objects = np.array(responsible.to_pylist(), dtype=object)
-        codes[[row.n for row in found]] = [row.party_code for row in found]
-        return pa.array(codes, pa.string())
-
-    def _keep_place(
-        self, key: tuple[int, bytes, Any], ladders: Ladders, category: str | None
-    ) -> _Place:
-        numbers = np.frombuffer(key[1], np.int64).tolist()
-        place = _Place.of(ladders, self.city, numbers, category)
-        if len(self._places) >= _KEPT_PLACES:
-            self._places = {}
-        self._places[key] = place
-        return place
-
-    def _ladders_of(self, connection: Connection, revision: int) -> Ladders:
-        with self._lock:
-            if revision not in self._ladders:
-                self._ladders[revision] = load_ladders(connection, revision)
-                if len(self._ladders) > _KEPT_REVISIONS:
-                    self._ladders.popitem(last=False)
-            self._ladders.move_to_end(revision)
-            return self._ladders[revision]
-
-    def _edge_m(self, connection: Connection, asked: Admitted, deciding: Ints) -> Floats:
-        """Measure to the edges of the deciding areas; NaN where none decided."""
-        edge_m = np.full(len(deciding), np.nan)
-        rows = np.flatnonzero(deciding >= 0)
-        numbers, edge_of = np.unique(deciding[rows], return_inverse=True)
-        edges = self._edges_of(connection, numbers)
-        points = shapely.points(asked.x[rows], asked.y[rows])
-        # As an Answer gives it, to the millimetre.
-        edge_m[rows] = np.round(shapely.distance(edges[edge_of], points), 3)
-        return edge_m
-
-    def _edges_of(self, connection: Connection, numbers: Ints) -> Objects:
-        """Fetch the edges of areas, once each as long as they fit in memory."""
-        if len(self._edges) > _KEPT_EDGES:
-            self._edges = {}
-        kept = self._edges
-        ids = {int(self.city.area_ids[number]): number for number in numbers if number not in kept}
-        if ids:
-            found = connection.execute(sql("gridsvc.routing", "bulk_edges"), {"ids": list(ids)})
-            for row in found:
-                kept[int(ids[row.id])] = shapely.from_wkb(row.edge)
-        edges: Objects = np.empty(len(numbers), dtype=object)
-        edges[:] = [kept[int(number)] for number in numbers]
-        return edges
+        rows = np.flatnonzero(asked.reasons.open & (asked.category >= 0))
+        scheme_ids = self.city.scheme_ids[revision[rows]]
+        about = np.zeros(len(rows), bool)
+        for scheme_id, prefixes in self.city.component_prefixes.items():
+            begins = np.array([code.startswith(prefixes) for code in asked.categories], bool)
+            if begins.any():
+                about |= begins[asked.category[rows]] & (scheme_ids == scheme_id)
+        rows = rows[about]
+        if not len(rows):
+            return
+        with self.engine.connect() as connection:
+            found = connection.execute(
+                sql("gridsvc.routing", "bulk_components"),
+                {
+                    "n": rows.tolist(),
+                    "x": asked.x[rows].tolist(),
+                    "y": asked.y[rows].tolist(),
+                    "srid": self.city.srid,
+                    "categories": [asked.categories[n] for n in asked.category[rows]],
+                    "revisions": self.city.revisions[revision[rows]].tolist(),
+                    "at_us": asked.at_us[rows].tolist(),
+                    "minutes": _minutes(asked.at_us[rows], self.city.scheme).tolist(),
+                    "scheme_ids": self.city.scheme_ids[revision[rows]].tolist(),
+                },
+            ).all()
+        number = self.lexicon.parties.number
+        responsible[[row.n for row in found]] = [number(row.party_code) for row in found]

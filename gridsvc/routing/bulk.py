@@ -19,7 +19,7 @@ from gridsvc.crs import Floats, guard_points
 from gridsvc.db import sql
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
-from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns
+from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns, text_cells
 from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Routed
 from gridsvc.routing.router import Door
 from gridsvc.routing.tables import Table, open_table, write_table
@@ -109,8 +109,12 @@ def locate_file(  # noqa: PLR0913  each names a column
     schema = pa.schema([*table.schema, *router.added], metadata=table.schema.metadata)
     with write_table(target, schema, like=table) as writer, ThreadPoolExecutor(WORKERS) as pool:
         for routed in in_order(pool, router.route, table.batches(BATCH_ROWS)):
+            added = [
+                text_cells(column) if pa.types.is_dictionary(column.type) else column
+                for column in routed.added
+            ]
             writer.write(
-                pa.record_batch([*routed.source.columns, *routed.added], schema=schema),
+                pa.record_batch([*routed.source.columns, *added], schema=schema),
                 lon=routed.asked.lon,
                 lat=routed.asked.lat,
             )
