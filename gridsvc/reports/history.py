@@ -26,7 +26,7 @@ from gridsvc.reports.bulk_copy import copy_rows, keys_by_construction, new_ids, 
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing import admission, batches
 from gridsvc.routing.admission import Ints
-from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, City, Routed
+from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, City, Grounds, Routed
 from gridsvc.routing.bulk import BATCH_ROWS, WORKERS, DatumGuard, in_order, require_columns
 from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
@@ -171,7 +171,7 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
     city = City.load(engine)
     if crs_column is None:
         Door(city.scheme).crs(columns.crs)  # a wrong name is told before any work
-    router = BatchRouter(engine, city, asked, added=pa.schema([]))
+    router = BatchRouter(Grounds(engine), city, asked)
     report = HistoryReport(source, revision=int(city.revisions[-1]))
     guard = DatumGuard()
     _one_import_at_a_time(session, source)

@@ -25,7 +25,7 @@ from gridsvc.reports.intake import judge
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause
 from gridsvc.routing.admission import Columns, Ints, text_cells
-from gridsvc.routing.batches import BatchRouter, City
+from gridsvc.routing.batches import BatchRouter, City, Grounds
 from gridsvc.routing.bulk import BATCH_ROWS
 from gridsvc.routing.router import STATEMENT_POINTS, Question, answer_many
 
@@ -72,7 +72,7 @@ def reroute(
     # Two at once would both see the same last answers.
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     city = City.load(engine)
-    router = BatchRouter(engine, city, _COLUMNS, added=pa.schema([]))
+    router = BatchRouter(Grounds(engine), city, _COLUMNS, with_edges=False)
     now = datetime.now(UTC)
     done = Rerouted(revision=int(city.revisions[-1]))
     parameters = {"since": since, "layers": [layer.code for layer in city.scheme.layers]}

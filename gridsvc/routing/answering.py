@@ -8,7 +8,6 @@ set of areas that covers points, kind of category and moment, and kept.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +18,7 @@ from gridsvc.errors import OutsideServiceArea
 from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN
 from gridsvc.routing.borders import NOBODY, Borders
-from gridsvc.routing.components import Near
+from gridsvc.routing.components import is_clear
 from gridsvc.routing.holders import Party
 from gridsvc.routing.ladders import (
     AreaKey,
@@ -549,7 +548,7 @@ class Answerer:
         )
         name_en = self.snapshot.rules.classes[category][0].name_en
         by_ladder = prepared.duties[Duty.RESPONSIBILITY]
-        if near and _is_clear(near, reach.apart_m):
+        if near and is_clear(near, reach.apart_m):
             nearest = near[0]
             owner = self._numbered_party(nearest.owner)
             away_m = rounded(nearest.distance_m, 1)
@@ -648,14 +647,6 @@ def _climbing(place: Place, prepared: Prepared, responsible: Told) -> list[Told]
         told | asked if step.layer is None and step.duty is Duty.RESPONSIBILITY else told
         for (step, _), told in zip(place.steps, prepared.escalation, strict=True)
     ]
-
-
-def _is_clear(near: Sequence[Near], apart_m: float) -> bool:
-    """Tell whether those of other owners lie far enough behind the nearest."""
-    limit_m = Decimal(str(near[0].distance_m)) + Decimal(str(apart_m))
-    return not any(
-        one.owner != near[0].owner and Decimal(str(one.distance_m)) < limit_m for one in near
-    )
 
 
 def _number(value: float) -> float:

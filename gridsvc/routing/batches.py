@@ -27,7 +27,8 @@ from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
 from gridsvc.routing.admission import Admitted, Columns, Ints, admit
 from gridsvc.routing.closures import Ragged
-from gridsvc.routing.ladders import FOREVER_US, AreaKey, decide, microseconds
+from gridsvc.routing.components import is_clear
+from gridsvc.routing.ladders import FOREVER_US, AreaKey, decide, looked_after, microseconds
 from gridsvc.routing.lexicon import NONE, Lexicon, Numbers
 from gridsvc.routing.reasons import Mask
 from gridsvc.routing.sheets import PARTIES, Ground, Kind, Places, Posts, Sheet
@@ -64,7 +65,6 @@ class City:
         effective_us: Those instants.
         scheme_ids: The version of the scheme of each.
         categories: By version of the scheme and code, when the class is in use.
-        component_prefixes: By version of the scheme, classes that may be of components.
     """
 
     scheme: Scheme
@@ -74,7 +74,6 @@ class City:
     effective_us: Ints
     scheme_ids: Ints
     categories: dict[int, dict[str, list[tuple[int, int]]]]
-    component_prefixes: dict[int, tuple[str, ...]]
 
     @classmethod
     def load(cls, engine: Engine) -> Self:
@@ -101,11 +100,6 @@ class City:
                 scheme_id: _categories(connection, scheme_id)
                 for scheme_id in {row.scheme_id for row in revisions}
             }
-            prefixes: dict[int, tuple[str, ...]] = {}
-            for rule in connection.execute(
-                text("SELECT scheme_id, category FROM gridsvc.component_rule")
-            ):
-                prefixes[rule.scheme_id] = (*prefixes.get(rule.scheme_id, ()), rule.category)
         return cls(
             scheme=scheme,
             srid=parse_crs(scheme.storage_crs).epsg or 0,
@@ -114,7 +108,6 @@ class City:
             effective_us=np.array([microseconds(row.effective_at) for row in revisions], np.int64),
             scheme_ids=np.array([row.scheme_id for row in revisions], np.int64),
             categories=categories,
-            component_prefixes=prefixes,
         )
 
 
@@ -134,6 +127,35 @@ def _minutes(at_us: Ints, scheme: Scheme) -> Ints:
     local_us = utc.tz_convert(scheme.zone).tz_localize(None).as_unit("us").asi8
     # 1970 began on a Thursday, three days into its week.
     return (np.asarray(local_us, np.int64) // 60_000_000 + 3 * DAY_MIN) % WEEK_MIN
+
+
+class Asked(NamedTuple):
+    """Points that can be asked.
+
+    Attributes:
+        x: (n,) metres in the storage CRS.
+        y: The same.
+        at_us: (n,) instants, microseconds since 1970 UTC.
+        category: (n,) index into `categories`; -1 is none.
+        categories: Class codes.
+    """
+
+    x: Floats
+    y: Floats
+    at_us: Ints
+    category: Ints
+    categories: Sequence[str]
+
+    def of(self, rows: Ints) -> "Asked":
+        """Give some of them."""
+        return Asked(
+            self.x[rows], self.y[rows], self.at_us[rows], self.category[rows], self.categories
+        )
+
+    def code(self, row: int) -> str | None:
+        """Give the category of one."""
+        number = self.category[row]
+        return self.categories[number] if number >= 0 else None
 
 
 class Coded(NamedTuple):
@@ -194,50 +216,33 @@ class GroundRouter:
     _dated: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"ground": self.ground}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["ground"])  # type: ignore[misc]
+
     @cached_property
     def _instants_us(self) -> Ints:
         """Where areas begin or end."""
         areas = self.ground.snapshot.areas
         return np.unique(areas.instants_us(np.flatnonzero(~areas.always)))
 
-    def code(
-        self, x: Floats, y: Floats, at_us: Ints, category: Ints, categories: Sequence[str]
-    ) -> Coded:
-        """Answer points.
-
-        Args:
-            x: (n,) metres in the storage CRS.
-            y: The same.
-            at_us: Instants, microseconds since 1970 UTC, that the revision answers for.
-            category: Index into `categories`; -1 is none.
-            categories: Class codes.
-        """
+    def code(self, asked: Asked) -> Coded:
+        """Answer points, at instants that the revision answers for."""
         ground = self.ground
-        spots = self._spots(x, y, at_us)
+        spots = self._spots(asked)
         more = ground.lay(spots.more)
         owners, served, _ = _taken(ground.places, more, spots)
         ladders = ground.snapshot.ladders
-        kinds = [ladders.kind_of(code) for code in (*categories, None)]
-        different = list(dict.fromkeys(kinds))
-        kind = np.array([different.index(one) for one in kinds], np.int64)[category]
-        present = np.unique(kind).tolist() if len(different) > 1 else [0] * (len(x) > 0)
-        if len(present) == 1:
-            sheet = self._sheet(different[present[0]], spots)
-        else:
-            sheet = Sheet(
-                np.full((PARTIES, len(x)), NONE, np.int32),
-                np.full(len(x), NONE, np.int32),
-                np.zeros(len(x), bool),
-            )
-            for number in present:
-                rows = np.flatnonzero(kind == number)
-                some = self._sheet(different[number], spots._replace(sets=spots.sets[rows]))
-                sheet.parties[:, rows] = some.parties
-                sheet.deciding[rows] = some.deciding
-                sheet.timed[rows] = some.timed
+        kinds = [ladders.kind_of(code) for code in (*asked.categories, None)]
+        number_of = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+        kind = np.array([number_of[one] for one in kinds], np.int64)[asked.category]
+        sheet = self._sheets_of(kind, list(number_of), spots)
         timed = np.flatnonzero(sheet.timed & served)
         if len(timed):
-            self._decide(timed, spots, at_us, kind, different, categories, category, sheet)
+            self._decide(timed, asked, spots, kind, list(number_of), sheet)
+        self._let_owners_answer(asked, spots, served, sheet.parties[0])
         return Coded(owners, sheet.parties, sheet.deciding, served)
 
     def edge_m(self, deciding: Numbers, x: Floats, y: Floats) -> Floats:
@@ -249,11 +254,11 @@ class GroundRouter:
         edge_m[rows] = index.nearest_edge(areas, x[rows], y[rows]).distance_m
         return np.round(edge_m, 3)
 
-    def _spots(self, x: Floats, y: Floats, at_us: Ints) -> _Spots:
+    def _spots(self, asked: Asked) -> _Spots:
         """Find the set of areas that are over each point at its instant."""
         ground = self.ground
         index = ground.snapshot.index
-        found = index.find(x, y)
+        found = index.find(asked.x, asked.y)
         sets = found.combination.astype(np.int64)
         first = index.combinations
         extra = dict(zip(found.extra, range(first, first + len(found.extra)), strict=True))
@@ -263,7 +268,7 @@ class GroundRouter:
             is_dated = np.concatenate([dated, np.array(dates, bool)])
             rows = np.flatnonzero(is_dated[sets])
             if len(rows):
-                sets[rows] = self._valid(sets[rows], at_us[rows], first, extra)
+                sets[rows] = self._valid(sets[rows], asked.at_us[rows], first, extra)
         return _Spots(sets, first, ground.sorted(_ragged(list(extra))))
 
     def _valid(
@@ -290,6 +295,24 @@ class GroundRouter:
                     _keep(self._dated, key, rows)
             numbers.append(extra.setdefault(rows, first + len(extra)))
         return np.array(numbers, np.int64)[pair_of]
+
+    def _sheets_of(self, kind: Ints, kinds: Sequence[Kind], spots: _Spots) -> Sheet:
+        """Give who answers at points, for categories of many kinds."""
+        present = np.unique(kind).tolist() if len(kinds) > 1 else [0]
+        if len(present) == 1:
+            return self._sheet(kinds[present[0]], spots)
+        sheet = Sheet(
+            np.full((PARTIES, len(kind)), NONE, np.int32),
+            np.full(len(kind), NONE, np.int32),
+            np.zeros(len(kind), bool),
+        )
+        for number in present:
+            rows = np.flatnonzero(kind == number)
+            some = self._sheet(kinds[number], spots._replace(sets=spots.sets[rows]))
+            sheet.parties[:, rows] = some.parties
+            sheet.deciding[rows] = some.deciding
+            sheet.timed[rows] = some.timed
+        return sheet
 
     def _sheet(self, kind: Kind, spots: _Spots) -> Sheet:
         """Give who answers at points, for categories of one kind."""
@@ -331,19 +354,18 @@ class GroundRouter:
     def _decide(  # noqa: PLR0913, PLR0917  what a decision rests on
         self,
         rows: Ints,
+        asked: Asked,
         spots: _Spots,
-        at_us: Ints,
         kind: Ints,
         kinds: Sequence[Kind],
-        categories: Sequence[str],
-        category: Ints,
         sheet: Sheet,
     ) -> None:
         """Climb the ladders for rows whose answer hangs on the instant."""
         ground = self.ground
         snapshot = ground.snapshot
-        minutes = _minutes(at_us[rows], snapshot.scheme)
-        moment = snapshot.ladders.moments(at_us[rows], minutes)
+        at_us = asked.at_us[rows]
+        minutes = _minutes(at_us, snapshot.scheme)
+        moment = snapshot.ladders.moments(at_us, minutes)
         keys = (moment * len(kinds) + kind[rows]) * (spots.sets.max() + 1) + spots.sets[rows]
         group, different = pd.factorize(keys)
         first = np.empty(len(different), np.int64)
@@ -355,8 +377,7 @@ class GroundRouter:
             key = areas, kinds[kind[row]], int(moment[n])
             answer = self._answers.get(key)
             if answer is None:
-                code = categories[category[row]] if category[row] >= 0 else None
-                answer = self._climb(areas, code, int(at_us[row]), int(minutes[n]))
+                answer = self._climb(areas, asked.code(row), int(at_us[n]), int(minutes[n]))
                 _keep(self._answers, key, answer)
             answers.append(answer)
         told = np.array(answers, np.int32)[group]
@@ -398,6 +419,60 @@ class GroundRouter:
             row_of[deciding] if deciding else NONE,
             *(number(one.party_code) if one else NONE for one in held),
         )
+
+    def _let_owners_answer(
+        self, asked: Asked, spots: _Spots, served: Mask, responsible: Numbers
+    ) -> None:
+        """Let owners of components, or the tier for unclear ones, answer before the ladder.
+
+        Each such row is asked by itself: they are few among reports.
+        """
+        ground = self.ground
+        snapshot = ground.snapshot
+        reaches = [*map(snapshot.rules.reach, asked.categories), None]
+        is_about = np.array([reach is not None for reach in reaches], bool)
+        rows = np.flatnonzero(is_about[asked.category] & served)
+        if not len(rows):
+            return
+        minutes = _minutes(asked.at_us[rows], snapshot.scheme)
+        for row, minute in zip(rows.tolist(), minutes.tolist(), strict=True):
+            code, at_us = asked.code(row), int(asked.at_us[row])
+            reach = reaches[asked.category[row]]
+            if code is None or reach is None:
+                continue
+            near = snapshot.components.near(
+                code,
+                x=float(asked.x[row]),
+                y=float(asked.y[row]),
+                within_m=reach.within_m,
+                at_us=at_us,
+            )
+            if near and is_clear(near, reach.apart_m):
+                responsible[row] = ground.parties[near[0].owner]
+            elif (
+                taken := self._taken_by(
+                    spots.rows_of(ground, int(spots.sets[row])), code, at_us, minute
+                )
+            ) is not None:
+                responsible[row] = taken
+
+    def _taken_by(
+        self, rows: tuple[int, ...], category: str, at_us: int, minute: int
+    ) -> int | None:
+        """Tell who takes components without a clear owner; None where nobody does."""
+        snapshot = self.ground.snapshot
+        unclear = snapshot.rules.unclear
+        if unclear is None:
+            return None
+        row = next((row for row in rows if snapshot.key(row).layer == unclear.layer), None)
+        if row is None:
+            return None
+        version = int(snapshot.index.ids[row])
+        post = snapshot.ladders.post(
+            snapshot.key(row), unclear.duty, category, version_of=lambda _: version
+        )
+        decided = looked_after(post, at_us=at_us, minute=minute)
+        return decided and self.ground.lexicon.parties.number(decided.lead.party_code)
 
 
 _Known = TypeVar("_Known", Places, Sheet)
@@ -441,17 +516,54 @@ class Routed(NamedTuple):
     asked: Admitted
 
 
-@dataclass(slots=True)
-class BatchRouter:
-    """Answers batches; used by several threads at once."""
+@dataclass
+class Grounds:
+    """The revisions that were asked for lately; used by several threads at once.
 
-    engine: Engine
+    Sent to another machine it has those that it held, and reads no others.
+    """
+
+    engine: Engine | None
+    lexicon: Lexicon = field(default_factory=Lexicon)
+    _kept: OrderedDict[int, GroundRouter] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, revision: int) -> GroundRouter:
+        """Give what answers for a revision."""
+        with self._lock:
+            if revision not in self._kept:
+                if self.engine is None:
+                    raise LookupError(revision)
+                with self.engine.connect() as connection:
+                    snapshot = Snapshot.load(connection, revision)
+                self._kept[revision] = GroundRouter(Ground.of(snapshot, self.lexicon))
+                if len(self._kept) > _KEPT_REVISIONS:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(revision)
+            return self._kept[revision]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"engine": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": threading.Lock()}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRouter:
+    """Answers batches; used by several threads at once.
+
+    Attributes:
+        grounds: The revisions that answer.
+        city: What holds for the whole run.
+        columns: Of the batches.
+        with_edges: Whether to measure to edges: that takes as long as all else.
+    """
+
+    grounds: Grounds
     city: City
     columns: Columns
-    added: pa.Schema
-    lexicon: Lexicon = field(default_factory=Lexicon)
-    _grounds: OrderedDict[int, GroundRouter] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    with_edges: bool = True
 
     def route(self, batch: pa.RecordBatch) -> Routed:
         """Answer every row of a batch."""
@@ -462,29 +574,30 @@ class BatchRouter:
         parties = np.full((PARTIES, batch.num_rows), NONE, np.int32)
         edge_m = np.full(batch.num_rows, np.nan)
         rows = np.flatnonzero(asked.reasons.open)
+        points = Asked(asked.x, asked.y, asked.at_us, asked.category, asked.categories)
         for number in np.unique(revision[rows]):
-            router = self._ground(int(self.city.revisions[number]))
+            router = self.grounds.of(int(self.city.revisions[number]))
             here = rows[revision[rows] == number]
-            x, y = asked.x[here], asked.y[here]
-            coded = router.code(x, y, asked.at_us[here], asked.category[here], asked.categories)
-            asked.reasons.refuse(here[~coded.served], OUTSIDE)
+            some = points if len(here) == batch.num_rows else points.of(here)
+            coded = router.code(some)
             if not coded.served.all():
+                asked.reasons.refuse(here[~coded.served], OUTSIDE)
                 kept = np.flatnonzero(coded.served)
-                here, x, y = here[kept], x[kept], y[kept]
-                coded = coded.of(kept)
+                here, some, coded = here[kept], some.of(kept), coded.of(kept)
             layers = router.ground.snapshot.rules.layers
             for place, layer in enumerate(self.city.scheme.layers):
                 if layer.code in layers:
                     areas[place, here] = coded.areas[layers.index(layer.code)]
             parties[:, here] = coded.parties
-            edge_m[here] = router.edge_m(coded.deciding, x, y)
-        self._let_owners_answer(asked, revision, parties[0])
+            if self.with_edges:
+                edge_m[here] = router.edge_m(coded.deciding, some.x, some.y)
+        lexicon = self.grounds.lexicon
         added = [
             *(
-                self.lexicon.areas(layer.code).column(codes)
+                lexicon.areas(layer.code).column(codes)
                 for layer, codes in zip(self.city.scheme.layers, areas, strict=True)
             ),
-            *map(self.lexicon.parties.column, parties),
+            *map(lexicon.parties.column, parties),
             pa.array(edge_m, pa.float64(), from_pandas=True),
             asked.reasons.array(),
         ]
@@ -514,48 +627,3 @@ class BatchRouter:
                 for start, end in known.get(code, ()):
                     in_use |= (start <= at_us) & (at_us < end)
                 asked.reasons.refuse(of_scheme[~in_use], f"{UNKNOWN_CATEGORY} {code}")
-
-    def _ground(self, revision: int) -> GroundRouter:
-        with self._lock:
-            if revision not in self._grounds:
-                with self.engine.connect() as connection:
-                    snapshot = Snapshot.load(connection, revision)
-                self._grounds[revision] = GroundRouter(Ground.of(snapshot, self.lexicon))
-                if len(self._grounds) > _KEPT_REVISIONS:
-                    self._grounds.popitem(last=False)
-            self._grounds.move_to_end(revision)
-            return self._grounds[revision]
-
-    def _let_owners_answer(self, asked: Admitted, revision: Ints, responsible: Numbers) -> None:
-        """Let owners of components, or the tier for unclear ones, answer before the ladder.
-
-        Each such row is asked by the function that single answers ask, at a third of a
-        millisecond: they are few among reports.
-        """
-        rows = np.flatnonzero(asked.reasons.open & (asked.category >= 0))
-        scheme_ids = self.city.scheme_ids[revision[rows]]
-        about = np.zeros(len(rows), bool)
-        for scheme_id, prefixes in self.city.component_prefixes.items():
-            begins = np.array([code.startswith(prefixes) for code in asked.categories], bool)
-            if begins.any():
-                about |= begins[asked.category[rows]] & (scheme_ids == scheme_id)
-        rows = rows[about]
-        if not len(rows):
-            return
-        with self.engine.connect() as connection:
-            found = connection.execute(
-                sql("gridsvc.routing", "bulk_components"),
-                {
-                    "n": rows.tolist(),
-                    "x": asked.x[rows].tolist(),
-                    "y": asked.y[rows].tolist(),
-                    "srid": self.city.srid,
-                    "categories": [asked.categories[n] for n in asked.category[rows]],
-                    "revisions": self.city.revisions[revision[rows]].tolist(),
-                    "at_us": asked.at_us[rows].tolist(),
-                    "minutes": _minutes(asked.at_us[rows], self.city.scheme).tolist(),
-                    "scheme_ids": self.city.scheme_ids[revision[rows]].tolist(),
-                },
-            ).all()
-        number = self.lexicon.parties.number
-        responsible[[row.n for row in found]] = [number(row.party_code) for row in found]

@@ -1,14 +1,19 @@
 """A file of points is answered batch by batch, with the meaning of single answers.
 
-What one batch needs is dropped with it, so memory does not grow with the file.
+Batches are read in their order, answered and encoded by all cores at once, and written in their
+order. What one batch needs is dropped with it, so memory does not grow with the file. A run that
+is broken off goes on where it stopped (`gridsvc.routing.growing`).
 """
 
+import hashlib
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,20 +24,24 @@ from gridsvc.crs import Floats, guard_points
 from gridsvc.db import sql
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
-from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns, text_cells
-from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Routed
+from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns
+from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Grounds
+from gridsvc.routing.growing import forget, growing
 from gridsvc.routing.router import Door
-from gridsvc.routing.tables import Table, open_table, write_table
+from gridsvc.routing.tables import Encoded, Encoder, Table, encoder, open_table
 
 TAKEN_PREFIX = "gridsvc_"
 """Put before an added column whose name the file has already."""
 
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
 
-BATCH_ROWS = 50_000
-WORKERS = 2
+BATCH_ROWS = 1 << 17
+WORKERS = len(os.sched_getaffinity(0))
+_AHEAD = 1  # batches in hand beyond those that are worked on
 _GUARD_POINTS = 50_000
 _GUARD_POINTS_A_BATCH = 1_000
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class BulkSummary:
         revision: The newest revision that answered.
         datum_message: Set when the points fit the city markedly better in another CRS.
         columns: Names of the added columns, in order.
+        resumed_rows: So many of the rows were written by a run that was broken off.
     """
 
     rows: int
@@ -58,6 +68,7 @@ class BulkSummary:
     revision: int
     datum_message: str | None
     columns: tuple[str, ...]
+    resumed_rows: int = 0
 
 
 def locate_file(  # noqa: PLR0913  each names a column
@@ -75,9 +86,10 @@ def locate_file(  # noqa: PLR0913  each names a column
     """Answer every row of a file who is responsible at its point.
 
     Args:
-        engine: Reads, and makes temporary tables.
+        engine: Reads.
         source: CSV (UTF-8 with or without BOM, GB18030), Parquet or GeoParquet.
-        target: The same formats, by its ending; appears only when it is whole.
+        target: The same formats, by its ending; appears only when it is whole. A run that is
+            broken off is gone on with by the next that asks the same.
         lon: Column of longitudes or eastings.
         lat: Column of latitudes or northings.
         crs: A CRS that the scheme accepts, or the column that names one a row; None is the
@@ -103,25 +115,37 @@ def locate_file(  # noqa: PLR0913  each names a column
     city = City.load(engine)
     if crs_column is None:
         Door(city.scheme).crs(crs)  # a wrong name is told before any work
-    router = BatchRouter(engine, city, columns, added=_added_schema(table, city.scheme))
+    added = _added_schema(table, city.scheme)
+    schema = pa.schema([*table.schema, *added], metadata=table.schema.metadata)
+    write = encoder(target, schema, like=table)
+    asked = {
+        "source": [str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns],
+        "columns": [lon, lat, crs, category, at],
+        "city": _digest(city),
+        "schema": schema.to_string(),
+    }
     counts: Counter[str] = Counter()
     guard = DatumGuard()
-    schema = pa.schema([*table.schema, *router.added], metadata=table.schema.metadata)
-    with write_table(target, schema, like=table) as writer, ThreadPoolExecutor(WORKERS) as pool:
-        for routed in in_order(pool, router.route, table.batches(BATCH_ROWS)):
-            added = [
-                text_cells(column) if pa.types.is_dictionary(column.type) else column
-                for column in routed.added
-            ]
-            writer.write(
-                pa.record_batch([*routed.source.columns, *added], schema=schema),
-                lon=routed.asked.lon,
-                lat=routed.asked.lat,
-            )
-            counts += _counts(routed.asked)
-            guard.notice(routed.asked)
-            if progress:
-                progress(routed.source.num_rows)
+    try:
+        with growing(target, write, asked=asked, kept={"now_us": city.now_us}) as (file, kept):
+            city = replace(city, now_us=kept["now_us"])
+            work = Work(BatchRouter(Grounds(engine), city, columns), write, schema)
+            for note in file.noted:
+                counts.update(note["counts"])
+            resumed_rows = counts.total()
+            if progress and resumed_rows:
+                progress(resumed_rows)
+            with ThreadPoolExecutor(WORKERS) as pool:
+                for done in in_order(pool, work, table.batches(BATCH_ROWS, skip=resumed_rows)):
+                    file.append(done.encoded, {"counts": done.counts})
+                    counts.update(done.counts)
+                    guard.keep(done.sample)
+                    if progress:
+                        progress(done.rows)
+    except TableError as error:
+        if error.path == source:  # mended, it is another file
+            forget(target)
+        raise
     return BulkSummary(
         rows=counts.total(),
         routed=counts["routed"],
@@ -130,8 +154,51 @@ def locate_file(  # noqa: PLR0913  each names a column
         bad=counts["bad"],
         revision=int(city.revisions[-1]),
         datum_message=guard.message(engine, city),
-        columns=tuple(router.added.names),
+        columns=tuple(added.names),
+        resumed_rows=resumed_rows,
     )
+
+
+class Done(NamedTuple):
+    """A batch that is answered and ready to be written.
+
+    Attributes:
+        encoded: Its rows.
+        rows: How many.
+        counts: What became of them.
+        sample: Some of their points, for the datum guard.
+    """
+
+    encoded: Encoded
+    rows: int
+    counts: dict[str, int]
+    sample: dict[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done with each batch, by several threads at once."""
+
+    router: BatchRouter
+    encoder: Encoder
+    schema: pa.Schema
+
+    def __call__(self, batch: pa.RecordBatch) -> Done:
+        """Answer and encode a batch."""
+        routed = self.router.route(batch)
+        asked = routed.asked
+        encoded = self.encoder.encode(
+            pa.record_batch([*batch.columns, *routed.added], schema=self.schema),
+            lon=asked.lon,
+            lat=asked.lat,
+        )
+        return Done(encoded, batch.num_rows, _counts(asked), sample(asked))
+
+
+def _digest(city: City) -> str:
+    """Tell states of the city apart."""
+    parts = [city.revisions, city.effective_us, city.scheme_ids]
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def require_columns(table: Table, *names: str | None) -> None:
@@ -158,15 +225,16 @@ def _added_schema(table: Table, scheme: Scheme) -> pa.Schema:
         taken.add(wanted)
         return wanted
 
+    coded = pa.dictionary(pa.int32(), pa.string())
     texts = [layer.code for layer in scheme.layers] + list(PARTY_COLUMNS)
     return pa.schema(
-        [pa.field(name(wanted), pa.string()) for wanted in texts]
-        + [pa.field(name("edge_m"), pa.float64()), pa.field(name("reason"), pa.string())]
+        [pa.field(name(wanted), coded) for wanted in texts]
+        + [pa.field(name("edge_m"), pa.float64()), pa.field(name("reason"), coded)]
     )
 
 
-def _counts(asked: Admitted) -> Counter[str]:
-    counts: Counter[str] = Counter()
+def _counts(asked: Admitted) -> dict[str, int]:
+    counts = dict.fromkeys(("routed", "outside", "default_point", "bad"), 0)
     for reason, count in asked.reasons.counts().items():
         if reason is None:
             counts["routed"] += count
@@ -181,15 +249,15 @@ def _counts(asked: Admitted) -> Counter[str]:
 
 def in_order(
     pool: ThreadPoolExecutor,
-    work: Callable[[pa.RecordBatch], Routed],
+    work: Callable[[pa.RecordBatch], _Result],
     batches: Iterator[pa.RecordBatch],
-) -> Iterator[Routed]:
+) -> Iterator[_Result]:
     """Work on a few batches at a time and give the results in the order of the file."""
-    waiting: deque[Future[Routed]] = deque()
+    waiting: deque[Future[_Result]] = deque()
     try:
         for batch in batches:
             waiting.append(pool.submit(work, batch))
-            if len(waiting) > WORKERS:
+            if len(waiting) > WORKERS + _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -201,6 +269,18 @@ def in_order(
 # The datum guard
 
 
+def sample(asked: Admitted) -> dict[str, Floats]:
+    """Take some points of a batch that are places in or near the city, by CRS, as given."""
+    placed = asked.reasons.open | asked.reasons.begins(OUTSIDE)
+    points = {}
+    for number, name in enumerate(asked.crs_names):
+        rows = np.flatnonzero(placed & (asked.crs == number))
+        if len(rows):
+            rows = rows[:: -(-len(rows) // _GUARD_POINTS_A_BATCH)]
+            points[name] = np.column_stack([asked.raw_x[rows], asked.raw_y[rows]])
+    return points
+
+
 @dataclass(slots=True)
 class DatumGuard:
     """Keeps a sample of the points, by the CRS they were said to be in."""
@@ -208,14 +288,15 @@ class DatumGuard:
     samples: dict[str, list[Floats]] = field(default_factory=dict)
 
     def notice(self, asked: Admitted) -> None:
-        """Keep some points of a batch that are places in or near the city."""
-        placed = asked.reasons.open | asked.reasons.begins(OUTSIDE)
-        for number, name in enumerate(asked.crs_names):
-            rows = np.flatnonzero(placed & (asked.crs == number))
+        """Keep some points of a batch."""
+        self.keep(sample(asked))
+
+    def keep(self, points: dict[str, Floats]) -> None:
+        """Keep points by CRS, as long as there is room."""
+        for name, some in points.items():
             kept = self.samples.setdefault(name, [])
-            if len(rows) and sum(map(len, kept)) < _GUARD_POINTS:
-                rows = rows[:: -(-len(rows) // _GUARD_POINTS_A_BATCH)]
-                kept.append(np.column_stack([asked.raw_x[rows], asked.raw_y[rows]]))
+            if sum(map(len, kept)) < _GUARD_POINTS:
+                kept.append(some)
 
     def message(self, engine: Engine, city: City) -> str | None:
         """Say whether the points fit the city's outline better in another CRS."""

@@ -7,6 +7,7 @@ Distances are compared to the millimetre, as they are told.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -136,3 +137,11 @@ def component_records(rows: Sequence[Row], categories: Sequence[str], parties: R
         records["from_us"] = froms
         records["to_us"] = [FOREVER_US if end is None else end for end in tos]
     return records
+
+
+def is_clear(near: Sequence[Near], apart_m: float) -> bool:
+    """Tell whether those of other owners lie far enough behind the nearest."""
+    limit_m = Decimal(str(near[0].distance_m)) + Decimal(str(apart_m))
+    return not any(
+        one.owner != near[0].owner and Decimal(str(one.distance_m)) < limit_m for one in near
+    )

@@ -1,27 +1,30 @@
 """Tables of any size go through in batches: CSV, Parquet and GeoParquet, told by the ending.
 
-Columns keep their types; those of a CSV are text, so that leading zeros stay. What is written
-appears under its name only when it is whole.
+Columns keep their types; those of a CSV are text, so that leading zeros stay. Batches are encoded
+apart from one another, so that many can be at the same time.
 """
 
+import base64
 import codecs
 import csv
+import io
 import json
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import shapely
 
 from gridsvc.crs import Floats
 from gridsvc.errors import TableError
+from gridsvc.routing.parquet_parts import MAGIC, Part, joined_footer
 
 PARQUET = (".parquet", ".pq", ".geoparquet")
 ENDINGS = (".csv", *PARQUET)
@@ -30,6 +33,8 @@ GEOMETRY = "geometry"
 
 _ENCODINGS = ("utf-8-sig", "gb18030")
 _BLOCK_BYTES = 8 << 20
+_DICTIONARY_BYTES = 256 << 20
+_STORED_SCHEMA = b"ARROW:schema"
 _GEO = {
     "version": "1.1.0",
     "primary_column": GEOMETRY,
@@ -58,24 +63,35 @@ class Table:
         """Whether it says that it is GeoParquet."""
         return b"geo" in (self.schema.metadata or {})
 
-    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: int, *, skip: int = 0) -> Iterator[pa.RecordBatch]:
         """Read some rows at a time, in order; at most `rows` of them.
+
+        Args:
+            rows: How many at most.
+            skip: So many of the first are left out.
 
         Raises:
             TableError: the file is damaged.
         """
         try:
-            yield from (
-                self._parquet_batches(rows) if _is_parquet(self.path) else self._csv_batches(rows)
-            )
+            if _is_parquet(self.path):
+                yield from self._parquet_batches(rows, skip)
+            else:
+                yield from _without_first(skip, self._csv_batches(rows))
         except (pa.ArrowInvalid, OSError) as error:
             raise TableError(
                 self.path, str(error), remedy="Mend the file or save it anew"
             ) from error
 
-    def _parquet_batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _parquet_batches(self, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(self.path) as file:
-            yield from file.iter_batches(batch_size=rows)
+            groups = file.metadata.num_row_groups
+            first = 0
+            while first < groups and file.metadata.row_group(first).num_rows <= skip:
+                skip -= file.metadata.row_group(first).num_rows
+                first += 1
+            batches = file.iter_batches(batch_size=rows, row_groups=range(first, groups))
+            yield from _without_first(skip, batches)
 
     def _csv_batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         names = self.schema.names
@@ -95,6 +111,14 @@ class Table:
             for block in reader:
                 for start in range(0, block.num_rows, rows):
                     yield block.slice(start, rows)
+
+
+def _without_first(skip: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Leave out so many of the first rows."""
+    for batch in batches:
+        if skip < batch.num_rows:
+            yield batch.slice(skip)
+        skip = max(skip - batch.num_rows, 0)
 
 
 def open_table(path: Path) -> Table:
@@ -154,11 +178,21 @@ def _encoding(path: Path) -> str:
     )
 
 
-class Writer(Protocol):
-    """Takes batches in order."""
+class Encoded(NamedTuple):
+    """Rows as they lie in a file, and what its end has to say of them."""
 
-    def write(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> None:
-        """Append a batch.
+    body: memoryview
+    footer: bytes
+
+
+class Encoder(Protocol):
+    """Writes batches for one file; used by several threads at once."""
+
+    def head(self) -> bytes:
+        """Give what comes before all rows."""
+
+    def encode(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> Encoded:
+        """Write a batch.
 
         Args:
             batch: Of the target's columns.
@@ -166,83 +200,143 @@ class Writer(Protocol):
             lat: The same.
         """
 
+    def tail(self, footers: Sequence[bytes], begins: Sequence[int]) -> bytes:
+        """Give what comes after all rows: batches of these footers begin at these bytes."""
 
-@contextmanager
-def write_table(path: Path, schema: pa.Schema, *, like: Table) -> Iterator[Writer]:
-    """Write a table under another name and rename it once it is whole.
+
+def encoder(path: Path, schema: pa.Schema, *, like: Table) -> Encoder:
+    """Choose how to write a table.
 
     A CSV is written in the encoding and with the delimiter of the one that was read.
     «.geoparquet» gets the rows' points as its geometry unless the source brought its own.
 
+    Args:
+        path: Where to; its ending tells the format.
+        schema: Of the batches; columns with a dictionary come back as plain text.
+        like: What was read.
+
     Raises:
-        TableError: the ending names no format, or the folder cannot be written.
+        TableError: the ending names no format.
     """
     _require_known(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with (
-            _ParquetWriter(part, schema, with_points=_needs_points(path, like))
-            if _is_parquet(path)
-            else _CsvWriter(part, schema, like=like)
-        ) as writer:
-            yield writer
-        part.replace(path)
-    except OSError as error:
-        raise TableError(
-            path, f"cannot be written: {error.strerror}", remedy="Choose another folder"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    if _is_parquet(path):
+        return _ParquetEncoder(schema, with_points=_needs_points(path, like))
+    return _CsvEncoder(schema, like=like)
 
 
-class _ParquetWriter:
-    def __init__(self, path: Path, schema: pa.Schema, *, with_points: bool) -> None:
+class _ParquetEncoder:
+    def __init__(self, schema: pa.Schema, *, with_points: bool) -> None:
         self._with_points = with_points
+        metadata = dict(schema.metadata or {})
         if with_points:
             schema = schema.append(pa.field(GEOMETRY, pa.binary()))
-            schema = schema.with_metadata(
-                {**(schema.metadata or {}), b"geo": json.dumps(_GEO).encode()}
-            )
-        self._schema = schema
-        self._file = pq.ParquetWriter(path, schema, compression="zstd")
+            metadata[b"geo"] = json.dumps(_GEO).encode()
+        plain = pa.schema([_plain(field) for field in schema], metadata=metadata)
+        # Dictionaries are how columns are sent; what a reader wants is the text.
+        stored = {_STORED_SCHEMA: base64.b64encode(plain.serialize().to_pybytes())}
+        self._schema, self._stored = schema.remove_metadata(), metadata | stored
+        # Coordinates hardly repeat: looking for repetitions takes half the time of writing.
+        self._repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
 
-    def __enter__(self) -> Writer:
-        return self
+    def head(self) -> bytes:
+        return MAGIC
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> None:
-        columns = batch.columns
+    def encode(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> Encoded:
+        columns = [*map(_compact, batch.columns)]
         if self._with_points:
             points = shapely.to_wkb(np.asarray(shapely.points(lon, lat)))
-            columns = [*columns, pa.array(points, pa.binary(), mask=np.isnan(lon))]
-        self._file.write_batch(pa.record_batch(columns, schema=self._schema))
+            columns.append(pa.array(points, pa.binary(), mask=np.isnan(lon)))
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(
+            sink,
+            self._schema,
+            compression="zstd",
+            use_dictionary=self._repeating,
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            store_schema=False,
+        ) as file:
+            file.write_batch(pa.record_batch(columns, schema=self._schema))
+            file.add_key_value_metadata(self._stored)
+        part = Part.of(memoryview(sink.getvalue()))
+        return Encoded(part.body, part.footer)
+
+    def tail(self, footers: Sequence[bytes], begins: Sequence[int]) -> bytes:
+        if not footers:
+            sink = pa.BufferOutputStream()
+            with pq.ParquetWriter(sink, self._schema, store_schema=False) as file:
+                file.add_key_value_metadata(self._stored)
+            footers, begins = [Part.of(memoryview(sink.getvalue())).footer], [len(MAGIC)]
+        return joined_footer(footers, begins)
 
 
-class _CsvWriter:
-    def __init__(self, path: Path, schema: pa.Schema, *, like: Table) -> None:
-        self._text = path.open("w", encoding=like.encoding, newline="")
-        self._rows = csv.writer(self._text, delimiter=like.delimiter, lineterminator="\n")
-        self._rows.writerow(schema.names)
+class _CsvEncoder:
+    def __init__(self, schema: pa.Schema, *, like: Table) -> None:
+        self._names = schema.names
+        self._encoding, self._delimiter = like.encoding, like.delimiter
+        self._options = pa.csv.WriteOptions(
+            include_header=False, delimiter=like.delimiter, quoting_style="needed"
+        )
 
-    def __enter__(self) -> Writer:
-        return self
+    def head(self) -> bytes:
+        header = io.StringIO()
+        csv.writer(header, delimiter=self._delimiter, lineterminator="\n").writerow(self._names)
+        return header.getvalue().encode(self._encoding)
 
-    def __exit__(self, *_: object) -> None:
-        self._text.close()
+    def encode(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> Encoded:  # noqa: ARG002
+        sink = pa.BufferOutputStream()
+        cells = pa.record_batch([_cells(column) for column in batch.columns], self._names)
+        pa.csv.write_csv(cells, sink, self._options)
+        written = sink.getvalue()
+        if self._encoding == "gb18030":
+            return Encoded(memoryview(written.to_pybytes().decode().encode("gb18030")), b"")
+        return Encoded(memoryview(written), b"")
 
-    def write(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> None:  # noqa: ARG002
-        self._rows.writerows(zip(*map(_cells, batch.columns), strict=True))
+    def tail(self, footers: Sequence[bytes], begins: Sequence[int]) -> bytes:  # noqa: ARG002
+        return b""
 
 
-def _cells(column: pa.Array) -> list[Any]:
-    values: list[Any] = column.to_pylist()
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return [None if value is None else value.hex() for value in values]
-    if pa.types.is_timestamp(column.type):
-        return [None if value is None else value.isoformat() for value in values]
-    return values
+def _cells(column: pa.Array) -> pa.Array:
+    """Write values as the cells of a CSV; a cell of nothing is empty."""
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return column
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column, "True", "False")
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        # Without quotes round what is empty.
+        return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    return pa.array([_cell(value) for value in column.to_pylist()], pa.string())
+
+
+def _cell(value: Any) -> str | None:  # noqa: ANN401  of any column
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if value is None else str(value)
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    if pa.types.is_dictionary(field.type):
+        return field.with_type(field.type.value_type)
+    return field
+
+
+def _compact(column: pa.Array) -> pa.Array:
+    """Leave out of a column's dictionary what none of its rows has: it is written with them."""
+    if not pa.types.is_dictionary(column.type) or len(column.dictionary) * 4 <= len(column):
+        return column
+    numbers = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    used = np.zeros(len(column.dictionary) + 1, bool)
+    used[numbers] = True
+    number_of = np.append(np.cumsum(used[:-1], dtype=np.int32) - 1, np.int32(-1))
+    numbers = number_of[numbers]
+    return pa.DictionaryArray.from_arrays(
+        pa.array(numbers, column.type.index_type, mask=numbers < 0),
+        column.dictionary.take(pa.array(np.flatnonzero(used[:-1]))),
+    )
 
 
 def _is_parquet(path: Path) -> bool:

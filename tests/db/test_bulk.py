@@ -35,7 +35,7 @@ from gridsvc.grids.models import AreaEdit, Assignment, AssignmentEdit, ChangeSet
 from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.grids.schemes import read_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
-from gridsvc.routing.bulk import locate_file
+from gridsvc.routing.bulk import BulkSummary, locate_file
 from gridsvc.routing.router import Question, answer_many
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
@@ -634,6 +634,68 @@ def test_rows_keep_their_order_over_many_batches(
     ]
     assert sum(seen) == 100
     assert len(seen) == 15
+
+
+class _Stop(Exception):
+    """As when a run is killed."""
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_run_that_was_broken_off_goes_on(
+    town: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("gridsvc.routing.bulk.BATCH_ROWS", 7)
+    source, target = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    spots = [{"n": n} | place(east_m=50 + 187 * n % 1900, north_m=500) for n in range(100)]
+    if ending == "csv":
+        pd.DataFrame(spots).to_csv(source, index=False)
+    else:
+        pq.write_table(pa.Table.from_pylist(spots), source, row_group_size=30)
+
+    def run(out: Path, *, batches: int | None = None) -> BulkSummary:
+        def stop(_: int) -> None:
+            nonlocal batches
+            if batches is not None and (batches := batches - 1) < 0:
+                raise _Stop
+
+        return locate_file(town, source, out, lon="lon", lat="lat", progress=stop)
+
+    with pytest.raises(_Stop):
+        run(target, batches=4)
+    assert not target.exists()
+    # The journal broke off in the middle of a line, and of a part there is more than it tells.
+    part, journal = tmp_path / f".out.{ending}.part", tmp_path / f".out.{ending}.part.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-5])
+    part.write_bytes(part.read_bytes() + b"torn")
+    resumed = run(target)
+    assert resumed.resumed_rows == 28
+    whole = tmp_path / f"whole.{ending}"
+    at_once = run(whole)
+    assert (at_once.rows, at_once.routed) == (resumed.rows, resumed.routed) == (100, 100)
+    if ending == "csv":
+        assert target.read_bytes() == whole.read_bytes()
+    else:
+        assert pq.read_table(target).equals(pq.read_table(whole))
+    assert not part.exists()
+    assert not journal.exists()
+
+
+def test_another_question_does_not_go_on_with_what_was_broken_off(
+    town: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridsvc.routing.bulk.BATCH_ROWS", 7)
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    spots = [place(east_m=50 + 187 * n % 1900, north_m=500) for n in range(40)]
+    pq.write_table(pa.Table.from_pylist(spots), source)
+
+    def stop(_: int) -> None:
+        raise _Stop
+
+    with pytest.raises(_Stop):
+        locate_file(town, source, target, lon="lon", lat="lat", progress=stop)
+    told = locate_file(town, source, target, lon="lon", lat="lat", crs="EPSG:4326")
+    assert (told.resumed_rows, told.rows) == (0, 40)
+    assert pq.read_table(target).num_rows == 40
 
 
 BOSTON = {
