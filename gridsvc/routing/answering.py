@@ -6,7 +6,7 @@ set of areas that covers points, kind of category and moment, and kept.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeAlias
 
@@ -33,7 +33,7 @@ from gridsvc.routing.ladders import (
     microseconds,
 )
 from gridsvc.routing.rounding import rounded
-from gridsvc.routing.router import Door, Placed, Question
+from gridsvc.routing.router import ANSWER_KEYS, Door, Placed, Question
 from gridsvc.routing.rules import OWNERSHIP_UNCLEAR, Reach, Step
 from gridsvc.routing.snapshot import Snapshot
 
@@ -73,54 +73,63 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an Answer says whatever the exact point.
+
+    Attributes:
+        body: From the areas to the area whose edge matters, as JSON without the braces outside;
+            where no component is asked for.
+        deciding: The row whose edge matters; None where nobody is responsible on any rung.
+    """
+
+    body: bytes
+    deciding: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """What certain areas over a point mean for one kind of category.
+    """Certain areas over a point, for one kind of category.
 
     Attributes:
         rows: The index's rows, by layer from the outside in, then by code.
-        row_of: The same by layer and code.
-        areas: By layer, the lowest code first.
-        chains: Who may hold each duty.
-        steps: The escalation's, each with its layer's post; None where the ladder decides.
+        category: A class of the kind.
         is_served: Whether an area of a tiling layer is among them.
         is_timeless: Whether the same holds at every instant.
         told: What does not hang on the point, by moment.
     """
 
     rows: tuple[int, ...]
+    category: str | None
+    is_served: bool
+    is_timeless: bool
+    told: dict[int, Prepared]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is asked at a place.
+
+    Attributes:
+        row_of: The index's rows by layer and code.
+        areas: By layer, the lowest code first.
+        chains: Who may hold each duty.
+        steps: The escalation's, each with its layer's post; None where the ladder decides.
+    """
+
     row_of: dict[AreaKey, int]
     areas: dict[str, list[AreaKey]]
     chains: dict[Duty, Chain]
     steps: tuple[tuple[Step, Post | None], ...]
-    is_served: bool
-    is_timeless: bool
-    told: dict[int, "Prepared"] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What an Answer says whatever the exact point.
-
-    Attributes:
-        areas: As the Answer names them.
-        duties: By duty, None where it is vacant.
-        escalation: The steps.
-        deciding: The row whose edge matters; None where nobody is responsible on any rung.
-        body: All that as JSON, from the areas to the area whose edge matters, where no component
-            is asked for.
-    """
-
-    areas: Told
-    duties: dict[Duty, Told | None]
-    escalation: list[Told]
-    deciding: int | None
-    body: bytes
+    @property
+    def is_timeless(self) -> bool:
+        """Whether the same ones answer at every instant."""
+        first = [chain[0] for chain in self.chains.values() if chain]
+        return all(map(_is_timeless, (*first, *(post for _, post in self.steps if post))))
 
 
 class Answerer:
     """Answers from one snapshot; used by several threads at once.
-
-    Answers share their parts with later ones: they are there to be read.
 
     Attributes:
         snapshot: What it answers from.
@@ -155,39 +164,34 @@ class Answerer:
         point, moment, place = self._asked(question)
         prepared = self.prepared(place, moment)
         edge_m, across = self._edge(point, prepared.deciding, moment)
-        component = self._component(point, place, prepared, moment)
-        told: Told = {
+        told: Told = orjson.loads(b"{" + prepared.body + b"}}")
+        told |= {
+            "id": question.id,
             "revision": self.snapshot.revision,
             "at": moment.written,
             "category": question.category,
-            "areas": prepared.areas,
-            **{name: prepared.duties[duty] for duty, name in TOLD_AS.items()},
-            "escalation": prepared.escalation,
-            "edge": {
-                "of": self._area(prepared.deciding),
-                "across": self._area(across),
-                "distance_m": None if edge_m is None else rounded(edge_m, 3),
-            },
+            **self.door.told(point),
             "probability": None,
             "alternatives": [],
-            "component": None,
-            "candidates": [],
-            "tier": None,
             "stale": is_stale,
         }
+        told["edge"] |= {
+            "across": self._area(across),
+            "distance_m": None if edge_m is None else rounded(edge_m, 3),
+        }
+        is_ambiguous = _is_on_edge(edge_m, across)
+        component = self._component(point, place, told["responsible"], moment)
         if component is not None:
             told |= component
+            is_ambiguous = bool(told["candidates"]) or (is_ambiguous and told["component"] is None)
             if component["responsible"]:
-                told["escalation"] = _climbing(place, prepared, component["responsible"])
+                told["vacant"] = [duty for duty in told["vacant"] if duty != "responsible"]
+                told["escalation"] = self._climbing(told["escalation"], component["responsible"])
         elif question.accuracy_m:
             told |= self._alternatives(point, prepared.deciding, moment)
-        told["vacant"] = [name for name in TOLD_AS.values() if told[name] is None]
-        told["ambiguous"] = bool(
-            told["alternatives"]
-            or told["candidates"]
-            or (_is_on_edge(edge_m, across) and told["component"] is None)
-        )
-        return self.door.complete(point, told)
+            is_ambiguous |= bool(told["alternatives"])
+        told["ambiguous"] = is_ambiguous
+        return {key: told[key] for key in ANSWER_KEYS}
 
     def answer_json(self, question: Question, *, is_stale: bool = False) -> bytes:
         """Answer as `answer` does, written as JSON; most of it is written only once."""
@@ -206,6 +210,7 @@ class Answerer:
         return b"".join(
             (
                 written(head)[:-1],
+                b",",
                 prepared.body,
                 b',"across":',
                 self.area_json(across),
@@ -259,7 +264,7 @@ class Answerer:
             if place is not None:
                 return place
             rows = rows[self.snapshot.areas.is_valid(rows, moment.us)]
-        place = self._make_place(tuple(snapshot.areas.sorted(rows).tolist()), category)
+        place = self._make_place(snapshot.areas.sorted(rows).tolist(), category, moment)
         _keep(self._places, key, place)
         return place
 
@@ -270,7 +275,17 @@ class Answerer:
             _keep(self._kinds, category, kind)
         return kind
 
-    def _make_place(self, rows: tuple[int, ...], category: str | None) -> Place:
+    def _make_place(self, rows: Sequence[int], category: str | None, moment: Moment) -> Place:
+        if not self.snapshot.is_tiling(np.array(rows, np.int64)).any():
+            return Place(tuple(rows), category, is_served=False, is_timeless=True, told={})
+        asked = self._ask(rows, category)
+        is_timeless = asked.is_timeless
+        number = 0 if is_timeless else self._number(moment)
+        told = {number: self._prepare(asked, moment)}
+        return Place(tuple(rows), category, is_served=True, is_timeless=is_timeless, told=told)
+
+    def _ask(self, rows: Sequence[int], category: str | None) -> _Asked:
+        """Find who is asked where certain areas, sorted, cover a point."""
         snapshot = self.snapshot
         row_of = {snapshot.key(row): row for row in rows}
         areas: dict[str, list[AreaKey]] = {}
@@ -293,30 +308,23 @@ class Answerer:
             )
             for step in snapshot.rules.escalation
         )
-        first = [chain[0] for chain in chains.values() if chain]
-        return Place(
-            rows,
-            row_of,
-            areas,
-            chains,
-            steps,
-            is_served=not snapshot.rules.tiling.isdisjoint(areas),
-            is_timeless=all(map(_is_timeless, (*first, *(post for _, post in steps if post)))),
-        )
+        return _Asked(row_of, areas, chains, steps)
+
+    def _number(self, moment: Moment) -> int:
+        return self.snapshot.ladders.moment(moment.us, moment.minute)
 
     def prepared(self, place: Place, moment: Moment) -> Prepared:
         """Give what an Answer says there whatever the exact point."""
-        number = 0
-        if not place.is_timeless:
-            number = self.snapshot.ladders.moment(moment.us, moment.minute)
+        number = 0 if place.is_timeless else self._number(moment)
         prepared = place.told.get(number)
         if prepared is None:
             if len(place.told) >= _KEPT_MOMENTS:
                 place.told.clear()
-            prepared = place.told[number] = self._prepare(place, moment)
+            prepared = self._prepare(self._ask(place.rows, place.category), moment)
+            place.told[number] = prepared
         return prepared
 
-    def _prepare(self, place: Place, moment: Moment) -> Prepared:
+    def _prepare(self, place: _Asked, moment: Moment) -> Prepared:
         at_us, minute = moment.us, moment.minute
         decided = {
             duty: decide(chain, at_us=at_us, minute=minute) for duty, chain in place.chains.items()
@@ -372,11 +380,11 @@ class Answerer:
             "escalation": escalation,
             "edge": {"of": self._area(row)},
         }
-        return Prepared(areas, duties, escalation, row, b"," + written(body)[1:-2])
+        return Prepared(written(body)[1:-2], row)
 
     # Pieces of an Answer, as `sql/functions/14_json.sql` writes them, keys in the order of jsonb
 
-    def _areas(self, place: Place) -> Told:
+    def _areas(self, place: _Asked) -> Told:
         told: Told = {}
         for layer, areas in place.areas.items():
             named: list[Told] = [
@@ -536,7 +544,7 @@ class Answerer:
     # Components: `15_component.sql`
 
     def _component(
-        self, point: Placed, place: Place, prepared: Prepared, moment: Moment
+        self, point: Placed, place: Place, by_ladder: Told | None, moment: Moment
     ) -> Told | None:
         """Tell whose the component is that a report is about; None: the ladder answers."""
         category = point.question.category
@@ -547,7 +555,6 @@ class Answerer:
             category, x=point.x, y=point.y, within_m=reach.within_m, at_us=moment.us
         )
         name_en = self.snapshot.rules.classes[category][0].name_en
-        by_ladder = prepared.duties[Duty.RESPONSIBILITY]
         if near and is_clear(near, reach.apart_m):
             nearest = near[0]
             owner = self._numbered_party(nearest.owner)
@@ -602,12 +609,23 @@ class Answerer:
     def _taken(self, place: Place, category: str, moment: Moment, why: str) -> Told | None:
         """Tell who takes components without a clear owner; None where nobody does."""
         unclear = self.snapshot.rules.unclear
-        if unclear is None or unclear.layer not in place.areas:
+        if unclear is None:
             return None
-        row = place.row_of[place.areas[unclear.layer][0]]
+        rows = (row for row in place.rows if self.snapshot.key(row).layer == unclear.layer)
+        row = next(rows, None)
+        if row is None:
+            return None
         post = self._post(row, unclear.duty, category)
         decided = looked_after(post, at_us=moment.us, minute=moment.minute)
         return decided and self._holder(row, decided.lead, decided.relief, reason=why)
+
+    def _climbing(self, escalation: Sequence[Told], responsible: Told) -> list[Told]:
+        """Let whoever answers for a component be asked first, not who does by the ladder."""
+        asked = {key: responsible[key] for key in ("role", "party", "stand_in")}
+        return [
+            told | asked if step.layer is None and step.duty is Duty.RESPONSIBILITY else told
+            for step, told in zip(self.snapshot.rules.escalation, escalation, strict=True)
+        ]
 
     def _post(self, row: int, duty: Duty, category: str | None) -> Post:
         version = int(self.snapshot.index.ids[row])
@@ -638,15 +656,6 @@ ENDS = {
 def _is_on_edge(edge_m: float | None, across: int | None) -> bool:
     """Tell whether a point belongs to an area and its neighbour alike."""
     return edge_m is not None and across is not None and edge_m <= ON_EDGE_M
-
-
-def _climbing(place: Place, prepared: Prepared, responsible: Told) -> list[Told]:
-    """Let whoever answers for a component be asked first, not who does by the ladder."""
-    asked = {key: responsible[key] for key in ("role", "party", "stand_in")}
-    return [
-        told | asked if step.layer is None and step.duty is Duty.RESPONSIBILITY else told
-        for (step, _), told in zip(place.steps, prepared.escalation, strict=True)
-    ]
 
 
 def _number(value: float) -> float:

@@ -86,7 +86,7 @@ def answers_json(
     area_texts = {row: answerer.area_json(row) for row in np.unique(across).tolist() if row >= 0}
     area_texts[NOBODY] = b"null"
     ends = [ENDS[False, is_stale], ENDS[True, is_stale]]
-    after_y = b',"crs":' + written(crs.name) + b',"accuracy_m":null}'
+    after_y = b',"crs":' + written(crs.name) + b',"accuracy_m":null},'
     ids, given = points.ids, plain.tolist()
     heads, bodies = groups.heads, groups.bodies
     for n, group, told_lon, told_lat, told_x, told_y, row, edge_m, end in zip(

@@ -46,7 +46,7 @@ Records: TypeAlias = npt.NDArray[np.void]
 Row: TypeAlias = Sequence[Any]
 
 _SPAN = re.compile(r"\[(\d+),(\d+)\)")
-_KEPT_AREAS = 20_000
+_KEPT_AREAS = 5_000
 
 
 class Party(NamedTuple):

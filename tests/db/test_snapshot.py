@@ -20,7 +20,7 @@ from gridsvc.routing.kept_snapshots import keep, last_kept
 from gridsvc.routing.router import Question
 from gridsvc.routing.snapshot import Snapshot
 from tests import small_city
-from tests.asking import differences, questions_about
+from tests.asking import differences, differences_at_once, questions_about
 from tests.db_fixtures import MakeDatabase
 from tests.factories import (
     appoint,
@@ -168,8 +168,13 @@ def test_memory_answers_what_sql_answers(
         kept = last_kept(tmp_path)
         assert kept
         answerers = [Answerer(snapshot) for snapshot in (loaded, advanced, kept)]
-        other, kinds = differences(session, answerers, questions_about(loaded, QUESTIONS))
+        questions = questions_about(loaded, QUESTIONS)
+        other, kinds = differences(session, answerers, questions)
     assert other == []
+    at = datetime.now(UTC) + timedelta(days=50)
+    other, count = differences_at_once(answerers[0], questions, at=at)
+    assert other == []
+    assert count > QUESTIONS / 5
     city: str = request.node.callspec.params["unrest"]
     assert (CITIES[city] | EVERYWHERE) - kinds.keys() == set()
 
