@@ -244,7 +244,13 @@ def make(areas: int = FULL_AREAS, *, seed: int = 7) -> MadeUpCity:
 def _table(layer: str, shapes: Shapes) -> GeoDataFrame:
     prefix = {"street": "J", "community": "C", "unit": "U"}.get(layer, layer[:2].upper())
     codes = [f"{prefix}{number:07}" for number in range(len(shapes))]
+    shapes = shapely.transform(shapes, on_the_millimetre)
     return GeoDataFrame({"code": codes}, geometry=GeoSeries(shapes, crs=STORAGE))
+
+
+def on_the_millimetre(metres: Floats) -> Floats:
+    """Round as ST_SnapToGrid does, which differs from `np.round` in the last bit."""
+    return np.asarray(np.rint(metres / 0.001) * 0.001)
 
 
 # The ground: nodes, borders, and blocks of units

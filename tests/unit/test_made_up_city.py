@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.bench.made_up_city import HELD, LAYERS, TILINGS, MadeUpCity, make
+from tests.bench.made_up_city import HELD, LAYERS, TILINGS, MadeUpCity, make, on_the_millimetre
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_boundaries_are_valid_and_on_the_millimetre(city: MadeUpCity) -> None:
         shapes = city.layers[layer].geometry.to_numpy()
         vertices = shapely.get_coordinates(shapes)
         assert shapely.is_valid(shapes).all()
-        assert (vertices == np.round(vertices, 3)).all()
+        assert np.array_equal(vertices, on_the_millimetre(vertices))
 
 
 def test_levels_tile_the_same_ground_with_holes_and_parts(city: MadeUpCity) -> None:
