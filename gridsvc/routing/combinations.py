@@ -58,6 +58,9 @@ class Combinations:
         # One link a pair of a key and what is toggled.
         toggles = edge_keys[links.edge]
         _, one = np.unique(links.key * np.uint64(0x9E3779B97F4A7C15) ^ toggles, return_index=True)
+        # In their order, since those behind a crossing come last: their ground is never asked for
+        # at their point, which lies before it, but reached from there by a step.
+        one.sort()
         keys, others = links.key[one], links.key[one] ^ toggles[one]
         steps: dict[int, list[tuple[int, int]]] = defaultdict(list)
         number = self.number
