@@ -13,7 +13,7 @@ SHARED := $(if $(wildcard ../shared/data),--require-shared)
 QGIS = $(shell scripts/has_qgis.sh && echo --require-qgis)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo test check lock bench notebooks qgis-template qgis-pictures clean
+.PHONY: help setup setup-dev setup-test demo test check lock bench equality benches notebooks qgis-template qgis-pictures clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,7 +49,17 @@ lock:  ## pin the newest dependencies that pyproject.toml allows, with hashes
 	$(COMPILE) --upgrade --group dev --output-file requirements-dev.lock pyproject.toml
 	$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock pyproject.toml
 
-bench: setup-test  ## measure; prints, never fails on a slow machine
+# The peers are needed for nothing else. One that cannot be installed takes no part, and is named.
+PEERS := .venv/.peers.txt
+bench: setup-dev  ## compare look-ups with GeoPandas, DuckDB, SedonaDB, PostGIS; QUICK=1 takes 3 minutes
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["bench"], sep="\n")' >$(PEERS)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r $(PEERS) || true
+	$(BIN)/python -m tools.bench $(if $(QUICK),--quick)
+
+equality: setup-dev  ## hold index, GEOS and SQL against each other on 44 million points
+	$(BIN)/python -m tools.equality
+
+benches: setup-test  ## measure all else; prints, never fails on a slow machine
 	$(BIN)/pytest --require-db $(QGIS) $(SHARED) -s tests/bench --override-ini 'python_files=bench_*.py test_*.py'
 
 notebooks: setup-dev  ## run the notebooks; copies with their pictures in out/notebooks
