@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from gridsvc.db import create_engine
 from gridsvc.grids.changesets import publish
 from tests.bench.city_copy import FOUNDED_AT, copy_city
-from tests.bench.made_up_city import MadeUpCity, make
+from tests.bench.made_up_city import MadeUpCity, make, on_the_millimetre
 from tests.db_fixtures import MakeDatabase
 from tests.factories import new_change_set, propose_area
 from tests.serving import wait_until
@@ -190,7 +190,7 @@ def _publish_all(url: str, city: MadeUpCity) -> dict[int, float]:
             one: shapely.transform(
                 shapes[one],
                 lambda at, node=node: np.where(
-                    (at == node).all(axis=1)[:, None], np.round(at + 0.05, 3), at
+                    (at == node).all(axis=1)[:, None], on_the_millimetre(at + 0.05), at
                 ),
             )
             for one in owners[node]
