@@ -74,7 +74,7 @@ class Live:
             self.answerer, self.is_stale = None, False
             return
         if before is None or snapshot is not before.snapshot:
-            self.answerer = Answerer(snapshot)
+            self.answerer = Answerer(snapshot, before)
             self._keep_soon()
         self.is_stale = False
 
