@@ -91,6 +91,7 @@ class Place:
     """Certain areas over a point, for one kind of category.
 
     Attributes:
+        revision: For which it was prepared.
         rows: The index's rows, by layer from the outside in, then by code.
         category: A class of the kind.
         is_served: Whether an area of a tiling layer is among them.
@@ -98,6 +99,7 @@ class Place:
         told: What does not hang on the point, by moment.
     """
 
+    revision: int
     rows: tuple[int, ...]
     category: str | None
     is_served: bool
@@ -131,6 +133,11 @@ class _Asked:
 class Answerer:
     """Answers from one snapshot; used by several threads at once.
 
+    Args:
+        snapshot: What to answer from.
+        before: Of an earlier one: what that had prepared and no publish touched since is taken
+            over.
+
     Attributes:
         snapshot: What it answers from.
         door: What points pass.
@@ -138,11 +145,17 @@ class Answerer:
         borders: What lies across edges.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, before: "Answerer | None" = None) -> None:
         self.snapshot = snapshot
         self.door = Door(snapshot.scheme)
         self.zone = snapshot.scheme.zone
         self._places: dict[Any, Place] = {}
+        self._earlier: dict[Any, Place] = {}
+        self._changed_in: dict[int, int] = {}
+        if before and snapshot.continues(before.snapshot):
+            self._earlier, self._changed_in = before.legacy()
+            rows = snapshot.rows_changed_since(before.snapshot).tolist()
+            self._changed_in |= dict.fromkeys(rows, snapshot.revision)
         self._parties: dict[str, Told] = {}
         self._area_texts: dict[int, bytes] = {}
         self.borders = Borders(snapshot)
@@ -251,7 +264,7 @@ class Answerer:
         """
         snapshot = self.snapshot
         key: Any = found, self._kind(category)
-        place = self._places.get(key)
+        place = self._places.get(key) or self._take_over(key)
         if place is not None:
             return place
         rows = np.array(
@@ -268,6 +281,23 @@ class Answerer:
         _keep(self._places, key, place)
         return place
 
+    def legacy(self) -> tuple[dict[Any, Place], dict[int, int]]:
+        """Give what is prepared, and in which revisions rows changed, for a later one."""
+        earlier = self._earlier if len(self._places) < _KEPT // 2 else {}
+        return earlier | self._places, dict(self._changed_in)
+
+    def _take_over(self, key: object) -> Place | None:
+        """Take up what was prepared for an earlier revision, where none of its areas changed."""
+        place = self._earlier.pop(key, None)
+        if (
+            place is None
+            or not place.is_timeless
+            or any(self._changed_in.get(row, 0) > place.revision for row in place.rows)
+        ):
+            return None
+        _keep(self._places, key, place)
+        return place
+
     def _kind(self, category: str | None) -> tuple[str, ...] | None:
         kind = self._kinds.get(category)
         if kind is None and category is not None:
@@ -276,13 +306,16 @@ class Answerer:
         return kind
 
     def _make_place(self, rows: Sequence[int], category: str | None, moment: Moment) -> Place:
-        if not self.snapshot.is_tiling(np.array(rows, np.int64)).any():
-            return Place(tuple(rows), category, is_served=False, is_timeless=True, told={})
-        asked = self._ask(rows, category)
-        is_timeless = asked.is_timeless
-        number = 0 if is_timeless else self._number(moment)
-        told = {number: self._prepare(asked, moment)}
-        return Place(tuple(rows), category, is_served=True, is_timeless=is_timeless, told=told)
+        is_served = bool(self.snapshot.is_tiling(np.array(rows, np.int64)).any())
+        is_timeless, told = True, {}
+        if is_served:
+            asked = self._ask(rows, category)
+            is_timeless = asked.is_timeless
+            told[0 if is_timeless else self._number(moment)] = self._prepare(asked, moment)
+        revision = self.snapshot.revision
+        return Place(
+            revision, tuple(rows), category, is_served=is_served, is_timeless=is_timeless, told=told
+        )
 
     def _ask(self, rows: Sequence[int], category: str | None) -> _Asked:
         """Find who is asked where certain areas, sorted, cover a point."""

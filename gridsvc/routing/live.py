@@ -77,7 +77,7 @@ class Live:
             self.answerer, self.is_stale = None, False
             return
         if before is None or snapshot is not before.snapshot:
-            answerer = Answerer(snapshot)
+            answerer = Answerer(snapshot, before)
             if before is None:
                 answer_once(answerer)
             self.answerer = answerer

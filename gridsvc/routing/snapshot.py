@@ -285,6 +285,18 @@ class Snapshot:
             and self.holders.parties is other.holders.parties
         )
 
+    def continues(self, earlier: Self) -> bool:
+        """Tell whether numbers of combinations and rows mean here what they meant earlier.
+
+        Rows whose areas changed are those of `rows_changed_since`; nothing else did.
+        """
+        return self.has_people_of(earlier) and self.index.grid is earlier.index.grid
+
+    def rows_changed_since(self, earlier: Self) -> Ints:
+        """List the rows whose areas an earlier revision did not have, or had otherwise."""
+        ids = self.index.ids
+        return np.flatnonzero(ids[: len(earlier.index.ids)] != earlier.index.ids)
+
     def _neighbours_in(
         self, later: Self, connection: Connection, gone: Ints, came: Ints
     ) -> _Neighbours:

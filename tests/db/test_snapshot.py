@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -15,12 +16,13 @@ from gridsvc.db import create_engine
 from gridsvc.errors import NothingPublished
 from gridsvc.grids.changesets import publish, rollback
 from gridsvc.grids.scheme_store import load_scheme
+from gridsvc.routing import index_engine, lookup_numpy
 from gridsvc.routing.answering import Answerer, NotHeld
 from gridsvc.routing.kept_snapshots import keep, last_kept
 from gridsvc.routing.router import Question
 from gridsvc.routing.snapshot import Snapshot
 from tests import small_city
-from tests.asking import differences, differences_at_once, questions_about
+from tests.asking import differences, differences_at_once, in_memory, questions_about
 from tests.db_fixtures import MakeDatabase
 from tests.factories import (
     appoint,
@@ -216,8 +218,10 @@ class Follower:
         """Go on to the newest revision, and hold it against SQL."""
         connection = self.session.connection()
         advanced = self.answerer.snapshot.advanced(connection)
-        self.answerer = Answerer(advanced)
         questions = questions_about(advanced, 150, seed=advanced.revision)
+        for question in questions:
+            in_memory(self.answerer.answer, question)  # which prepares what may be taken over
+        self.answerer = Answerer(advanced, self.answerer)
         loaded = Answerer(Snapshot.load(connection))
         assert differences(self.session, [self.answerer, loaded], questions)[0] == []
         return advanced
@@ -251,6 +255,41 @@ def test_it_goes_on_as_boundaries_change(session: Session, follower: Follower) -
 
     rollback(session, 1)
     follower.follow()
+
+
+def test_what_no_publish_touched_is_not_prepared_again(
+    session: Session, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(east_m: float) -> bytes:
+        at = datetime.now(UTC) + timedelta(days=1)
+        point = small_city.place(east_m=east_m, north_m=800)
+        question = Question(x=point["lon"], y=point["lat"], at=at)
+        return follower.answerer.answer_json(question)
+
+    def rename(code: str, shape: BaseGeometry) -> None:
+        change_set = new_change_set(session, "renamed")
+        replaced = live_area(session, code)
+        propose_area(session, change_set, "street", code, shape, name="New", replaces=replaced)
+        publish(session, change_set)
+
+    # Shifts on S1 make its answers hang on the time; nothing on S2 does.
+    ask(1800)
+    rename("S1", box(0, 0, 1000, 1000))
+    later = follower.answerer.snapshot.advanced(session.connection())
+    follower.answerer = Answerer(later, follower.answerer)
+    made: list[tuple[int, ...]] = []
+    make_place = Answerer._make_place
+    monkeypatch.setattr(
+        Answerer, "_make_place", lambda *asked: made.append(tuple(asked[1])) or make_place(*asked)
+    )
+    ask(1800)
+    assert made == []
+    assert b'"name":"New"' in ask(500)
+    rename("S2", box(1000, 0, 2000, 1000))
+    later = later.advanced(session.connection())
+    follower.answerer = Answerer(later, follower.answerer)
+    assert b'"name":"New"' in ask(1800)
+    assert len(made) == 2
 
 
 def test_it_goes_on_as_people_change(session: Session, follower: Follower) -> None:
@@ -323,3 +362,14 @@ def test_the_last_two_revisions_are_kept(follower: Follower, tmp_path: Path) -> 
     state = keep(snapshot, tmp_path / "other") / "state.json"
     state.write_text(state.read_text(encoding="utf-8").replace('"format": 1', '"format": 0'))
     assert last_kept(tmp_path / "other") is None
+
+
+def test_without_the_compiler_the_answers_are_the_same(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_engine, "engine", lambda: lookup_numpy)
+    snapshot = follower.follow()
+    at = datetime.now(UTC) + timedelta(days=1)
+    other, count = differences_at_once(follower.answerer, questions_about(snapshot, 100), at=at)
+    assert other == []
+    assert count
