@@ -40,7 +40,7 @@ from tests.factories import (
 )
 from tests.scenarios.loading import found_city
 
-QUESTIONS = 500
+QUESTIONS = 400
 RULES = """
 [[tier]]
 code = "ownership_unclear"
