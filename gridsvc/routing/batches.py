@@ -255,7 +255,7 @@ class GroundRouter:
         rows = np.flatnonzero(deciding >= 0)
         index = self.ground.snapshot.index
         areas = deciding[rows].astype(np.int64)
-        edge_m[rows] = index.nearest_edge(areas, x[rows], y[rows]).distance_m
+        edge_m[rows] = index.edge_m(areas, x[rows], y[rows])
         return np.round(edge_m, 3)
 
     def _spots(self, asked: Asked) -> _Spots:
