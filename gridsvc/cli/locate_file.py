@@ -1,14 +1,17 @@
 """`locate-file`: a file of points in, the same file with who is responsible out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gridsvc.cli.commands import Json, example
 from gridsvc.cli.console import console, emit, progress, say, table
 from gridsvc.cli.database import open_engine
+from gridsvc.errors import SettingsError
 from gridsvc.routing import bulk
 
 _COLUMN = "COL"
@@ -22,6 +25,8 @@ def register(app: typer.Typer) -> None:
             "gridsvc locate-file reports.csv routed.parquet --lon LONGITUDE --lat LATITUDE",
             "gridsvc locate-file data/reports/demo.parquet routed.csv --lon lon --lat lat "
             "--crs crs --category category --at opened_at",
+            "gridsvc locate-file year.parquet routed.parquet --lon lon --lat lat "
+            "--scheduler tcp://10.0.0.5:8786",
         ),
     )(locate_file)
 
@@ -58,6 +63,13 @@ def locate_file(  # noqa: PLR0913 -- the options of the command
     at: Annotated[
         str | None, typer.Option(metavar=_COLUMN, help="Column of times; now if left out.")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Dask cluster: tcp://host:8786. Its workers need gridsvc, no database.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say who is responsible at each point of a file.
@@ -65,11 +77,15 @@ def locate_file(  # noqa: PLR0913 -- the options of the command
     All columns and the order of the rows are kept; one code column per layer is added, and
     responsible, management, enforcement_lead, enforcement_assistant, supervisor (party codes),
     edge_m and reason. A row without an answer says in reason why. Needs little memory, however
-    long the file.
+    long the file. If it is broken off, the same command goes on where it stopped.
     """
     if target.resolve() == source.resolve():
         raise typer.BadParameter("OUT is the file that is read; name another", param_hint="OUT")
-    with open_engine() as engine, progress(f"Locating {source.name}") as tick:
+    with (
+        open_engine() as engine,
+        _cluster(scheduler) as client,
+        progress(f"Locating {source.name}") as tick,
+    ):
         summary = bulk.locate_file(
             engine,
             source,
@@ -79,6 +95,7 @@ def locate_file(  # noqa: PLR0913 -- the options of the command
             crs=crs,
             category=category,
             at=at,
+            client=client,
             progress=tick.add_rows,
         )
     if json:
@@ -94,6 +111,32 @@ def locate_file(  # noqa: PLR0913 -- the options of the command
         say(f"The column {reason} says why a row has no answer.")
     if renamed := [name for name in summary.columns if name.startswith(bulk.TAKEN_PREFIX)]:
         say(f"Columns of these names were there already, so ours are {', '.join(renamed)}.")
+    if summary.resumed_rows:
+        say(f"{summary.resumed_rows:,} rows were there from a run that was broken off.")
     if summary.datum_message:
         say(summary.datum_message, style="yellow")
     say(f"Written to {target}, from revision {summary.revision}.")
+
+
+@contextmanager
+def _cluster(scheduler: str | None) -> Iterator[Any]:
+    """Give a client of the cluster; None where none is named."""
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client  # noqa: PLC0415  only those with a cluster have it
+    except ImportError as error:
+        raise SettingsError(
+            "--scheduler needs Dask, which is not installed",
+            remedy="Install it with `pip install gridsvc[cluster]`",
+        ) from error
+    try:
+        client: Any = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"no Dask scheduler answers at {scheduler}",
+            remedy="Start one with `dask scheduler`, and name the address that it tells",
+        ) from error
+    with client:
+        yield client

@@ -6,7 +6,7 @@ repeat the same names a million times.
 
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,11 @@ def import_history(  # noqa: PLR0913  two ways into the database, a file and how
     guard = DatumGuard()
     _one_import_at_a_time(session, source)
     with ThreadPoolExecutor(WORKERS) as pool, keys_by_construction(session):
-        for routed in in_order(pool, router.route, table.batches(BATCH_ROWS)):
+
+        def route(batch: pa.RecordBatch) -> Future[Routed]:
+            return pool.submit(router.route, batch)
+
+        for routed in in_order(route, table.batches(BATCH_ROWS), at_once=WORKERS + 1):
             guard.notice(routed.asked)
             incoming = _incoming(routed, columns, city, report, file)
             new = _untold(session, incoming, source)

@@ -110,6 +110,10 @@ class City:
             categories=categories,
         )
 
+    def revision_at(self, at_us: Ints) -> Ints:
+        """Find the revision that answers at each instant, as an index; -1 is none."""
+        return np.searchsorted(self.effective_us, at_us, side="right") - 1
+
 
 def _categories(connection: Connection, scheme_id: int) -> dict[str, list[tuple[int, int]]]:
     periods: dict[str, list[tuple[int, int]]] = {}
@@ -251,7 +255,7 @@ class GroundRouter:
         rows = np.flatnonzero(deciding >= 0)
         index = self.ground.snapshot.index
         areas = deciding[rows].astype(np.int64)
-        edge_m[rows] = index.nearest_edge(areas, x[rows], y[rows]).distance_m
+        edge_m[rows] = index.edge_m(areas, x[rows], y[rows])
         return np.round(edge_m, 3)
 
     def _spots(self, asked: Asked) -> _Spots:
@@ -521,10 +525,16 @@ class Grounds:
     """The revisions that were asked for lately; used by several threads at once.
 
     Sent to another machine it has those that it held, and reads no others.
+
+    Attributes:
+        engine: Reads; None where there is no database.
+        lexicon: Numbers the codes of all of them.
+        room: So many are held at most.
     """
 
     engine: Engine | None
     lexicon: Lexicon = field(default_factory=Lexicon)
+    room: int = _KEPT_REVISIONS
     _kept: OrderedDict[int, GroundRouter] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -537,10 +547,16 @@ class Grounds:
                 with self.engine.connect() as connection:
                     snapshot = Snapshot.load(connection, revision)
                 self._kept[revision] = GroundRouter(Ground.of(snapshot, self.lexicon))
-                if len(self._kept) > _KEPT_REVISIONS:
+                if len(self._kept) > self.room:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(revision)
             return self._kept[revision]
+
+    def hold(self, revisions: Sequence[int]) -> None:
+        """Read revisions now, and keep all of them."""
+        self.room = max(self.room, len(revisions))
+        for revision in revisions:
+            self.of(revision)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"engine": None, "_lock": None}
@@ -605,7 +621,7 @@ class BatchRouter:
 
     def _revisions(self, asked: Admitted) -> Ints:
         """Find the revision that answers for each row, as an index; -1 is none."""
-        index = np.searchsorted(self.city.effective_us, asked.at_us, side="right") - 1
+        index = self.city.revision_at(asked.at_us)
         asked.reasons.refuse(index < 0, TOO_EARLY)
         return index
 

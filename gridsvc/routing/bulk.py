@@ -8,12 +8,13 @@ is broken off goes on where it stopped (`gridsvc.routing.growing`).
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +25,10 @@ from gridsvc.crs import Floats, guard_points
 from gridsvc.db import sql
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
-from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns
+from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns, instants
 from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Grounds
 from gridsvc.routing.growing import forget, growing
+from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
 from gridsvc.routing.tables import Encoded, Encoder, Table, encoder, open_table
 
@@ -42,6 +44,7 @@ _GUARD_POINTS = 50_000
 _GUARD_POINTS_A_BATCH = 1_000
 
 _Result = TypeVar("_Result")
+_Given_co = TypeVar("_Given_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def locate_file(  # noqa: PLR0913  each names a column
     crs: str | None = None,
     category: str | None = None,
     at: str | None = None,
+    client: Any = None,  # noqa: ANN401
     progress: Callable[[int], None] | None = None,
 ) -> BulkSummary:
     """Answer every row of a file who is responsible at its point.
@@ -96,6 +100,8 @@ def locate_file(  # noqa: PLR0913  each names a column
             scheme's first.
         category: Column of class codes; an empty cell asks for none.
         at: Column of instants; without an offset in the city's time, an empty cell is now.
+        client: A `dask.distributed.Client`, whose workers get the city once each and then the
+            batches; None works on the cores of this machine.
         progress: Told the number of rows each time some are written.
 
     Returns:
@@ -115,7 +121,7 @@ def locate_file(  # noqa: PLR0913  each names a column
     city = City.load(engine)
     if crs_column is None:
         Door(city.scheme).crs(crs)  # a wrong name is told before any work
-    added = _added_schema(table, city.scheme)
+    added = added_schema(table.schema.names, city.scheme)
     schema = pa.schema([*table.schema, *added], metadata=table.schema.metadata)
     write = encoder(target, schema, like=table)
     asked = {
@@ -135,8 +141,9 @@ def locate_file(  # noqa: PLR0913  each names a column
             resumed_rows = counts.total()
             if progress and resumed_rows:
                 progress(resumed_rows)
-            with ThreadPoolExecutor(WORKERS) as pool:
-                for done in in_order(pool, work, table.batches(BATCH_ROWS, skip=resumed_rows)):
+            with _hands(work, table, client) as (submit, count):
+                batches = table.batches(BATCH_ROWS, skip=resumed_rows)
+                for done in in_order(submit, batches, at_once=count + _AHEAD):
                     file.append(done.encoded, {"counts": done.counts})
                     counts.update(done.counts)
                     guard.keep(done.sample)
@@ -216,8 +223,9 @@ def require_columns(table: Table, *names: str | None) -> None:
             )
 
 
-def _added_schema(table: Table, scheme: Scheme) -> pa.Schema:
-    taken = set(table.schema.names)
+def added_schema(names: Iterable[str], scheme: Scheme) -> pa.Schema:
+    """Give the columns that are added to those there are."""
+    taken = set(names)
 
     def name(wanted: str) -> str:
         while wanted in taken:
@@ -247,23 +255,76 @@ def _counts(asked: Admitted) -> dict[str, int]:
     return counts
 
 
+class Promise(Protocol[_Given_co]):
+    """What will be there: a future of this machine's or of a cluster's."""
+
+    def result(self) -> _Given_co:
+        """Wait for it."""
+
+    def cancel(self) -> object:
+        """Do without it, if it has not begun."""
+
+
 def in_order(
-    pool: ThreadPoolExecutor,
-    work: Callable[[pa.RecordBatch], _Result],
+    submit: Callable[[pa.RecordBatch], Promise[_Result]],
     batches: Iterator[pa.RecordBatch],
+    *,
+    at_once: int,
 ) -> Iterator[_Result]:
     """Work on a few batches at a time and give the results in the order of the file."""
-    waiting: deque[Future[_Result]] = deque()
+    waiting: deque[Promise[_Result]] = deque()
     try:
         for batch in batches:
-            waiting.append(pool.submit(work, batch))
-            if len(waiting) > WORKERS + _AHEAD:
+            waiting.append(submit(batch))
+            if len(waiting) >= at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:
-            future.cancel()
+        for promise in waiting:
+            promise.cancel()
+
+
+_Submit: TypeAlias = Callable[[pa.RecordBatch], Promise[Done]]
+
+
+@contextmanager
+def _hands(work: Work, table: Table, client: Any) -> Iterator[tuple[_Submit, int]]:  # noqa: ANN401
+    """Give a way to have batches worked on, and how many can be at once."""
+    if client is None:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            yield lambda batch: pool.submit(work, batch), WORKERS
+        return
+    from gridsvc.routing import on_workers  # noqa: PLC0415  only who has a cluster has Dask
+
+    router = work.router
+    # Workers have no database: they get every revision that is asked.
+    router.grounds.hold(_revisions_asked(table, router))
+    with on_workers.sent(client, work) as name:
+        yield (
+            lambda batch: client.submit(_at_worker, batch, name, pure=False),
+            sum(client.nthreads().values()),
+        )
+
+
+def _at_worker(batch: pa.RecordBatch, name: str) -> Done:
+    from gridsvc.routing import on_workers  # noqa: PLC0415
+
+    done: Done = on_workers.held(name)(batch)
+    body, footer = done.encoded
+    return done._replace(encoded=Encoded(bytes(body), footer))
+
+
+def _revisions_asked(table: Table, router: BatchRouter) -> list[int]:
+    """Find the revisions that answer for the rows of a table."""
+    city, columns = router.city, router.columns
+    numbers = {int(city.revision_at(np.array([city.now_us]))[0])}
+    if columns.at is not None:
+        for batch in table.batches(BATCH_ROWS):
+            unread = Reasons.none(batch.num_rows)
+            at_us = instants(batch, columns.at, city.scheme, city.now_us, unread)
+            numbers.update(np.unique(city.revision_at(at_us)).tolist())
+    return [int(city.revisions[number]) for number in sorted(numbers) if number >= 0]
 
 
 # The datum guard

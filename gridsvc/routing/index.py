@@ -214,6 +214,35 @@ class AreaIndex:
         )
         return Nearest(*found)
 
+    def edge_m(self, rows: Int64s, x: Floats, y: Floats) -> Floats:
+        """Measure from each point to the boundary of its own area: `nearest_edge`, only faster.
+
+        Args:
+            rows: (n,) areas.
+            x: (n,) metres.
+            y: The same.
+        """
+        x, y = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64)
+        rows = np.ascontiguousarray(rows, np.int64)
+        engine = index_engine.engine()
+        if engine is lookup_numpy:
+            different, one_of = np.unique(rows, return_inverse=True)
+            edges = np.array([self.boundary(row).boundary for row in different.tolist()], object)
+            return np.asarray(shapely.distance(edges[one_of], shapely.points(x, y)))
+        found = np.empty(len(x))
+        pools = self.pools
+        engine.edge_distances(
+            pools.xy.array,
+            pools.pieces.array,
+            pools.boxes.array,
+            self.pieces_of,
+            rows,
+            x,
+            y,
+            found,
+        )
+        return found
+
     def near(self, x: float, y: float, within_m: float) -> Int64s:
         """Find the rows of all areas that may come so near to a point, ascending.
 

@@ -268,3 +268,54 @@ def nearest_edges(
         found[0, i], found[1, i], found[2, i] = nearest_edge(
             xy, pieces, boxes, areas, rows[i], x[i], y[i]
         )
+
+
+@compiled
+def edge_distances(
+    xy: Floats,
+    pieces: Int64s,
+    boxes: Floats,
+    areas: Int64s,
+    rows: Int64s,
+    x: Floats,
+    y: Floats,
+    found: Floats,
+) -> None:
+    """Write how far each area's boundary is: the distances of `nearest_edges`.
+
+    Where on the boundary does not matter here, so the piece that seems nearest is asked first and
+    spares most of the others; and the root is taken once, for it keeps the order.
+    """
+    for i in range(len(rows)):
+        px, py = x[i], y[i]
+        begin, end = areas[rows[i], 0], areas[rows[i], 1]
+        first, least = begin, np.inf
+        for piece in range(begin, end):
+            off_x = max(boxes[piece, 0] - px, 0.0, px - boxes[piece, 2])
+            off_y = max(boxes[piece, 1] - py, 0.0, py - boxes[piece, 3])
+            off2 = off_x * off_x + off_y * off_y
+            if off2 < least:
+                first, least = piece, off2
+        best = np.inf
+        for step in range(begin - 1, end):
+            piece = first if step < begin else step
+            if step == first:
+                continue
+            off_x = max(boxes[piece, 0] - px, 0.0, px - boxes[piece, 2])
+            off_y = max(boxes[piece, 1] - py, 0.0, py - boxes[piece, 3])
+            if off_x * off_x + off_y * off_y > best:
+                continue
+            for k in range(pieces[piece, 0], pieces[piece, 1]):
+                ax, ay = xy[k, 0], xy[k, 1]
+                dx, dy = xy[k + 1, 0] - ax, xy[k + 1, 1] - ay
+                length2 = dx * dx + dy * dy
+                along = (px - ax) * dx + (py - ay) * dy
+                qx, qy = ax, ay
+                if along > 0.0:
+                    t = along / length2
+                    if t < 1.0:
+                        qx, qy = ax + t * dx, ay + t * dy
+                    else:
+                        qx, qy = xy[k + 1, 0], xy[k + 1, 1]
+                best = min(best, (px - qx) * (px - qx) + (py - qy) * (py - qy))
+        found[i] = np.sqrt(best)

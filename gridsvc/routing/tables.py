@@ -9,7 +9,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -181,7 +181,7 @@ def _encoding(path: Path) -> str:
 class Encoded(NamedTuple):
     """Rows as they lie in a file, and what its end has to say of them."""
 
-    body: memoryview
+    body: bytes | memoryview
     footer: bytes
 
 
@@ -273,9 +273,6 @@ class _CsvEncoder:
     def __init__(self, schema: pa.Schema, *, like: Table) -> None:
         self._names = schema.names
         self._encoding, self._delimiter = like.encoding, like.delimiter
-        self._options = pa.csv.WriteOptions(
-            include_header=False, delimiter=like.delimiter, quoting_style="needed"
-        )
 
     def head(self) -> bytes:
         header = io.StringIO()
@@ -285,7 +282,10 @@ class _CsvEncoder:
     def encode(self, batch: pa.RecordBatch, *, lon: Floats, lat: Floats) -> Encoded:  # noqa: ARG002
         sink = pa.BufferOutputStream()
         cells = pa.record_batch([_cells(column) for column in batch.columns], self._names)
-        pa.csv.write_csv(cells, sink, self._options)
+        options = pa.csv.WriteOptions(
+            include_header=False, delimiter=self._delimiter, quoting_style="needed"
+        )
+        pa.csv.write_csv(cells, sink, options)
         written = sink.getvalue()
         if self._encoding == "gb18030":
             return Encoded(memoryview(written.to_pybytes().decode().encode("gb18030")), b"")
@@ -322,6 +322,14 @@ def _plain(field: pa.Field) -> pa.Field:
     if pa.types.is_dictionary(field.type):
         return field.with_type(field.type.value_type)
     return field
+
+
+def plain_columns(columns: Iterable[pa.Array]) -> list[pa.Array]:
+    """Give columns without dictionaries."""
+    return [
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for column in columns
+    ]
 
 
 def _compact(column: pa.Array) -> pa.Array:

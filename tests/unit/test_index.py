@@ -200,6 +200,7 @@ def test_measures_to_the_areas_own_boundary(
     assert np.allclose(
         nearest.distance_m, shapely.distance(edges, shapely.points(x, y)), rtol=0, atol=1e-8
     )
+    assert np.allclose(built.edge_m(rows, x, y), nearest.distance_m, rtol=0, atol=1e-8)
     feet = shapely.points(nearest.x, nearest.y)
     assert shapely.distance(edges, feet).max() < 1e-8
 
