@@ -5,6 +5,7 @@ checkout; the made-up one is `tests.bench.made_up_city`, at any size.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,8 +111,7 @@ def kept_database(server: str, name: str, found: Callable[[str], None]) -> str:
         found: Fills a database that is migrated to head; whoever changes how is given a new one.
     """
     sources = b"".join(
-        path.read_bytes()
-        for path in (*sorted((ROOT / "tests" / "bench").glob("*city*.py")), Path(__file__))
+        path.read_bytes() for path in sorted((ROOT / "tests" / "bench").glob("*city*.py"))
     )
     database = f"{name.replace('-', '_')}_{hashlib.sha256(sources).hexdigest()[:8]}"
     url = make_url(server).set(database=database).render_as_string(hide_password=False)
@@ -123,8 +123,12 @@ def kept_database(server: str, name: str, found: Callable[[str], None]) -> str:
             (database,),
         ).fetchone()
         if found_before is None or found_before[0] != "whole":
-            drop = names.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted)
-            connection.execute(drop)
+            for (older,) in connection.execute(
+                "SELECT datname FROM pg_database WHERE datname ~ %s",
+                (f"^{re.escape(name.replace('-', '_'))}_[0-9a-f]{{8}}$",),
+            ).fetchall():
+                drop = names.SQL("DROP DATABASE {} WITH (FORCE)").format(names.Identifier(older))
+                connection.execute(drop)
             connection.execute(names.SQL("CREATE DATABASE {}").format(quoted))
             _migrated(url)
             found(url)
