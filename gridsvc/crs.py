@@ -242,8 +242,9 @@ def _inverse(forward: _Forward, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         missed = np.maximum(np.abs(missed_x), np.abs(missed_y)) > _TOLERANCE
         if not missed.any():
             return lon, lat
-        lon -= missed_x
-        lat -= missed_y
+        # Whoever is there stays there, so that a point ends where it would end by itself.
+        lon -= np.where(missed, missed_x, 0.0)
+        lat -= np.where(missed, missed_y, 0.0)
     first = int(np.flatnonzero(missed)[0])
     raise DatumNotInverted(int(missed.sum()), x=float(x[first]), y=float(y[first]))
 

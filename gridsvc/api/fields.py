@@ -40,10 +40,13 @@ _RFC_3339 = re.compile(
 _YEARS = range(1000, 9000)
 
 
-def _instant(value: object) -> object:
-    if isinstance(value, datetime):
-        return value
-    match = _RFC_3339.fullmatch(value) if isinstance(value, str) else None
+def read_instant(text: str) -> datetime:
+    """Read a time with its offset.
+
+    Raises:
+        PydanticCustomError: it is not written as RFC 3339 says, or is of no year in use.
+    """
+    match = _RFC_3339.fullmatch(text)
     try:
         # A + that was not escaped comes out of a URL as a space.
         instant = match and datetime.fromisoformat(
@@ -58,6 +61,12 @@ def _instant(value: object) -> object:
             "such as 2026-11-22T08:00:00+08:00 (in a URL + is %2B)",
         )
     return instant.astimezone(UTC)
+
+
+def _instant(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    return read_instant(value if isinstance(value, str) else "")
 
 
 Instant = Annotated[

@@ -16,13 +16,11 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gridsvc.api.requests import HEADER, call_line, log, request_id_of
-from gridsvc.api.responsible import PointQuery
+from gridsvc.api.responsible import PATH, PointQuery
 from gridsvc.errors import GridsvcError
 from gridsvc.grids.keys import Scope as KeyScope
 from gridsvc.routing.answering import NotHeld
 from gridsvc.routing.router import Question
-
-PATH = "/v1/responsible"
 
 ACCURACY_MAX_M = 200.0
 """A wider disc of error touches so many areas that other callers would wait for its answer."""

@@ -16,6 +16,8 @@ from gridsvc.grids.terms import Duty, StandInBy
 from gridsvc.routing.live import Live
 from gridsvc.routing.router import Question, answer_many
 
+PATH = "/v1/responsible"
+
 MAX_POINTS = 10_000
 
 router = APIRouter(tags=["responsible"], default_response_class=JSON)
@@ -250,7 +252,7 @@ class Answers(_Told):
 
 
 @router.get(
-    "/v1/responsible",
+    PATH,
     response_model=Answer,
     summary="Who is responsible at a point",
 )
@@ -273,7 +275,7 @@ def one(
 
 
 @router.post(
-    "/v1/responsible",
+    PATH,
     response_model=Answers,
     summary=f"Who is responsible at up to {MAX_POINTS:,} points",
 )

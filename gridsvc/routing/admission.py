@@ -89,7 +89,7 @@ def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: in
     raw_x = numbers(batch.column(columns.lon))
     raw_y = numbers(batch.column(columns.lat))
     crs, crs_names = _crs(batch, columns, scheme, reasons)
-    door = _Judge(scheme, parse_crs(scheme.storage_crs))
+    door = Judge(scheme, parse_crs(scheme.storage_crs))
     if count and crs[0] >= 0 and (crs == crs[0]).all():
         lon, lat, x, y = door.judge(raw_x, raw_y, parse_crs(crs_names[crs[0]]), reasons)
     else:
@@ -110,7 +110,7 @@ def admit(batch: pa.RecordBatch, columns: Columns, *, scheme: Scheme, now_us: in
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class Judge:
     """Applies `Door.admit` to rows of one CRS.
 
     A row inside the extent can only be on a default point. So whatever else may be wrong is asked

@@ -20,6 +20,7 @@ from gridsvc.grids.weekhours import DAY_MIN
 from gridsvc.routing.borders import NOBODY, Borders
 from gridsvc.routing.components import is_clear
 from gridsvc.routing.holders import Party
+from gridsvc.routing.kept_texts import KeptTexts
 from gridsvc.routing.ladders import (
     AreaKey,
     Chain,
@@ -156,6 +157,7 @@ class Answerer:
             self._earlier, self._changed_in = before.legacy()
             rows = snapshot.rows_changed_since(before.snapshot).tolist()
             self._changed_in |= dict.fromkeys(rows, snapshot.revision)
+        self._texts = KeptTexts.for_rows(len(snapshot.index.ids))
         self._parties: dict[str, Told] = {}
         self._area_texts: dict[int, bytes] = {}
         self.borders = Borders(snapshot)
@@ -414,6 +416,18 @@ class Answerer:
             "edge": {"of": self._area(row)},
         }
         return Prepared(written(body)[1:-2], row)
+
+    # For many at once: `gridsvc.routing.batch_answers`
+
+    def kept_texts(self) -> KeptTexts:
+        """Give the texts that batches share; where there are too many, new ones."""
+        if self._texts.is_full:
+            self._texts = KeptTexts.for_rows(len(self.snapshot.index.ids))
+        return self._texts
+
+    def situation(self, category: str | None, moment: Moment) -> object:
+        """Give what distinguishes answers on the same areas."""
+        return self._kind(category), self._number(moment)
 
     # Pieces of an Answer, as `sql/functions/14_json.sql` writes them, keys in the order of jsonb
 
