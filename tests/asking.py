@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -15,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from gridsvc.errors import GridsvcError
 from gridsvc.routing.answering import Answerer, NotHeld, Told
-from gridsvc.routing.answering_many import Points, answers_json
 from gridsvc.routing.router import Question, answer_many
 from gridsvc.routing.snapshot import Snapshot
 
@@ -117,34 +115,6 @@ def differences(
         if texts != {_text(None if told is None else wanted)}:
             other.append(question)
     return other, kinds
-
-
-def differences_at_once(
-    answerer: Answerer, questions: Sequence[Question], *, at: datetime
-) -> tuple[list[Question], int]:
-    """List those that are answered otherwise at once than one by one, and count those that are.
-
-    Args:
-        answerer: In memory.
-        questions: In the storage CRS; asked for an instant, without accuracy.
-        at: The instant.
-    """
-    asked = [replace(question, at=at, accuracy_m=None) for question in questions]
-    points = Points(
-        x=np.array([question.x for question in asked]),
-        y=np.array([question.y for question in asked]),
-        crs=answerer.snapshot.scheme.storage_crs,
-        at=at,
-        categories=[question.category for question in asked],
-        ids=[question.id for question in asked],
-    )
-    told = answers_json(answerer, points)
-    other = [
-        question
-        for question, answer in zip(asked, told, strict=True)
-        if answer is not None and answer != in_memory(answerer.answer_json, question)
-    ]
-    return other, len(told) - told.count(None)
 
 
 def _text(told: Told | bytes | GridsvcError | None) -> bytes | str:

@@ -12,10 +12,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gridsvc.api.requests import HEADER, call_line, log, request_id_of
+from gridsvc.api.batches import batch_json
+from gridsvc.api.requests import HEADER, MAX_BODY_BYTES, call_line, log, request_id_of
 from gridsvc.api.responsible import PATH, PointQuery
 from gridsvc.errors import GridsvcError
 from gridsvc.grids.keys import Scope as KeyScope
@@ -30,6 +32,7 @@ LOG_EVERY_S = 0.2
 
 _MAY_LOCATE = frozenset({KeyScope.LOCATE, KeyScope.REPORT, KeyScope.ADMIN})
 _FIELDS = frozenset(PointQuery.model_fields)
+_JSON = b"application/json"
 _REQUEST_ID = HEADER.lower().encode()
 
 
@@ -48,19 +51,19 @@ class Located:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a call."""
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "GET":
+        if scope["type"] == "http" and scope["path"] == PATH:
             begun = time.perf_counter()
-            given = authorization = None
-            for name, value in scope["headers"]:
-                if name == _REQUEST_ID:
-                    given = value
-                elif name == b"authorization":
-                    authorization = value
-            body = self._one(scope["query_string"]) if self._may_ask(authorization) else None
+            headers = dict(scope["headers"])
+            body: bytes | memoryview | None = None
+            if self._may_ask(headers.get(b"authorization")):
+                if scope["method"] == "GET":
+                    body = self._one(scope["query_string"])
+                elif scope["method"] == "POST" and headers.get(b"content-type") == _JSON:
+                    body, receive = await self._many(receive)
             if body is not None:
-                request_id = request_id_of(given.decode("latin-1") if given else "")
+                request_id = request_id_of(headers.get(_REQUEST_ID, b"").decode("latin-1"))
                 await _send_json(send, body, request_id)
-                self._note(begun, request_id)
+                self._note(scope["method"], begun, request_id)
                 return
         try:
             await self.app(scope, receive, send)
@@ -109,12 +112,38 @@ class Located:
             return None
         return answer
 
-    def _note(self, begun: float, request_id: str) -> None:
+    async def _many(self, receive: Receive) -> tuple[memoryview | None, Receive]:
+        """Answer a batch, if that is sure; give besides how to receive its body again."""
+        messages: list[Message] = []
+        body = bytearray()
+        more = True
+        while more and len(body) <= MAX_BODY_BYTES:
+            message = await receive()
+            messages.append(message)
+            body += message.get("body", b"")
+            more = message["type"] == "http.request" and message.get("more_body", False)
+        live = self.state.live
+        answers: memoryview | None = None
+        if live.answerer is not None and not more and messages[-1]["type"] == "http.request":
+            # In a thread, and most of it without the interpreter's lock: others need not wait.
+            answers = await run_in_threadpool(
+                batch_json, live.answerer, bytes(body), is_stale=live.is_stale
+            )
+        waiting = iter(messages)
+
+        async def receive_again() -> Message:
+            for message in waiting:
+                return message
+            return await receive()
+
+        return answers, receive_again
+
+    def _note(self, method: str, begun: float, request_id: str) -> None:
         """Keep a line for the log."""
         if not self._lines:
             asyncio.get_running_loop().call_later(LOG_EVERY_S, self._write_lines)
         ms = (time.perf_counter() - begun) * 1000
-        self._lines.append(call_line("GET", PATH, 200, ms, request_id))
+        self._lines.append(call_line(method, PATH, 200, ms, request_id))
 
     def _write_lines(self) -> None:
         if self._lines:
@@ -122,7 +151,7 @@ class Located:
             self._lines.clear()
 
 
-async def _send_json(send: Send, body: bytes, request_id: str) -> None:
+async def _send_json(send: Send, body: bytes | memoryview, request_id: str) -> None:
     await send(
         {
             "type": "http.response.start",

@@ -275,3 +275,37 @@ def test_answers_many_as_one_by_one(town: tuple[str, Engine]) -> None:
     assert revealed["responsible"]["party"]["name"] == "张小明"
     assert isinstance(shops, dict)
     assert type(outside).__name__ == "OutsideServiceArea"
+
+
+def test_batches_tell_what_the_route_tells(client: TestClient) -> None:
+    at = "2026-11-01T00:00:00Z"
+    points = [
+        {"id": "yard", **small_city.YARD, "at": at},
+        {"id": "shops", **small_city.SHOPS, "at": at, "category": "0102", "accuracy_m": 30},
+        {"id": "outside", **small_city.OUTSIDE, "at": at},
+        {"id": None, "lon": 1.0, "lat": 1e9, "at": at},
+        {**small_city.OPEN_STREET, "at": at, "crs": "gcj02"},
+    ]
+    fast = client.post(PATH, json={"points": points})
+    # With a parameter of the content type it is not sure to be answered, so the route answers.
+    route = client.post(
+        PATH,
+        content=orjson.dumps({"points": points}),
+        headers={"Content-Type": "application/json; charset=utf-8"},
+    )
+    assert fast.status_code == route.status_code == 200
+    assert fast.json() == route.json()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"points": [{"lon": "x"}]}', b'{"point": []}'])
+def test_batches_that_are_wrong_are_told_by_the_route(client: TestClient, body: bytes) -> None:
+    told = client.post(PATH, content=body, headers={"Content-Type": "application/json"})
+    assert told.status_code in {400, 422}
+    assert told.json()["type"].startswith("urn:gridsvc:problem:")
+
+
+def test_a_batch_that_is_too_long_is_refused(client: TestClient) -> None:
+    told = client.post(
+        PATH, content=b" " * (9 * 1024 * 1024), headers={"Content-Type": "application/json"}
+    )
+    assert told.status_code == 413
