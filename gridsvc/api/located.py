@@ -91,7 +91,7 @@ class Located:
         answerer = live.answerer
         if answerer is None:
             return None
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        pairs = _pairs(query.decode("latin-1"))
         fields: dict[str, Any] = dict(pairs)
         if len(fields) != len(pairs) or not _FIELDS.issuperset(fields):
             return None
@@ -149,6 +149,14 @@ class Located:
         if self._lines:
             log.info("\n".join(self._lines))
             self._lines.clear()
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Take a query apart as `parse_qsl` does, which takes its time where nothing is escaped."""
+    if "%" in query or "+" in query:
+        return parse_qsl(query, keep_blank_values=True)
+    parts = (part.partition("=") for part in query.split("&") if part)
+    return [(name, value) for name, _, value in parts]
 
 
 async def _send_json(send: Send, body: bytes | memoryview, request_id: str) -> None:
