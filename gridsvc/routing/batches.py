@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -28,11 +29,12 @@ from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
 from gridsvc.routing.admission import Admitted, Columns, Ints, admit
 from gridsvc.routing.closures import Ragged
 from gridsvc.routing.components import is_clear
+from gridsvc.routing.kept_snapshots import last_kept
 from gridsvc.routing.ladders import FOREVER_US, AreaKey, decide, looked_after, microseconds
 from gridsvc.routing.lexicon import NONE, Lexicon, Numbers
 from gridsvc.routing.reasons import Mask
 from gridsvc.routing.sheets import PARTIES, Ground, Kind, Places, Posts, Sheet
-from gridsvc.routing.snapshot import Snapshot
+from gridsvc.routing.snapshot import Snapshot, Stamp
 
 OUTSIDE = "outside the service area"
 TOO_EARLY = "before the first revision"
@@ -528,11 +530,13 @@ class Grounds:
 
     Attributes:
         engine: Reads; None where there is no database.
+        folder: Of revisions kept on disk, which are opened much faster; None is none.
         lexicon: Numbers the codes of all of them.
         room: So many are held at most.
     """
 
     engine: Engine | None
+    folder: Path | None = None
     lexicon: Lexicon = field(default_factory=Lexicon)
     room: int = _KEPT_REVISIONS
     _kept: OrderedDict[int, GroundRouter] = field(default_factory=OrderedDict)
@@ -542,15 +546,21 @@ class Grounds:
         """Give what answers for a revision."""
         with self._lock:
             if revision not in self._kept:
-                if self.engine is None:
-                    raise LookupError(revision)
-                with self.engine.connect() as connection:
-                    snapshot = Snapshot.load(connection, revision)
+                snapshot = self._read(revision)
                 self._kept[revision] = GroundRouter(Ground.of(snapshot, self.lexicon))
                 if len(self._kept) > self.room:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(revision)
             return self._kept[revision]
+
+    def _read(self, revision: int) -> Snapshot:
+        if self.engine is None:
+            raise LookupError(revision)
+        with self.engine.connect() as connection:
+            kept = last_kept(self.folder) if self.folder else None
+            if kept and kept.stamp == Stamp.read(connection, revision):
+                return kept
+            return Snapshot.load(connection, revision)
 
     def hold(self, revisions: Sequence[int]) -> None:
         """Read revisions now, and keep all of them."""
@@ -559,7 +569,7 @@ class Grounds:
             self.of(revision)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"engine": None, "_lock": None}
+        return self.__dict__ | {"engine": None, "folder": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state | {"_lock": threading.Lock()}
