@@ -26,7 +26,8 @@ from gridsvc.db import sql
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
 from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns, instants
-from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Grounds
+from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, Grounds
+from gridsvc.routing.city import City
 from gridsvc.routing.growing import forget, growing
 from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
