@@ -10,9 +10,10 @@ import typer
 
 from gridsvc.cli.commands import Json, example
 from gridsvc.cli.console import console, emit, progress, say, table
-from gridsvc.cli.database import open_engine
+from gridsvc.cli.database import open_engine, read_settings
 from gridsvc.errors import SettingsError
 from gridsvc.routing import bulk
+from gridsvc.routing.live import kept_folder
 
 _COLUMN = "COL"
 
@@ -96,6 +97,7 @@ def locate_file(  # noqa: PLR0913 -- the options of the command
             category=category,
             at=at,
             client=client,
+            folder=kept_folder(read_settings().home, engine),
             progress=tick.add_rows,
         )
     if json:

@@ -26,8 +26,9 @@ from gridsvc.reports.bulk_copy import copy_rows, keys_by_construction, new_ids, 
 from gridsvc.reports.terms import Cause, Channel, Mark
 from gridsvc.routing import admission, batches
 from gridsvc.routing.admission import Ints
-from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, City, Grounds, Routed
+from gridsvc.routing.batches import PARTY_COLUMNS, BatchRouter, Grounds, Routed
 from gridsvc.routing.bulk import BATCH_ROWS, WORKERS, DatumGuard, in_order, require_columns
+from gridsvc.routing.city import City
 from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
 from gridsvc.routing.tables import open_table

@@ -25,8 +25,9 @@ from gridsvc.reports.intake import judge
 from gridsvc.reports.models import Report, ReportAnswer
 from gridsvc.reports.terms import Cause
 from gridsvc.routing.admission import Columns, Ints, text_cells
-from gridsvc.routing.batches import BatchRouter, City, Grounds
+from gridsvc.routing.batches import BatchRouter, Grounds
 from gridsvc.routing.bulk import BATCH_ROWS
+from gridsvc.routing.city import City
 from gridsvc.routing.router import STATEMENT_POINTS, Question, answer_many
 
 _LOCK = 0x7265726F  # "rero"

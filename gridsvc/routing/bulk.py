@@ -26,7 +26,8 @@ from gridsvc.db import sql
 from gridsvc.errors import TableError
 from gridsvc.grids.schemes import Scheme
 from gridsvc.routing.admission import DEFAULT_POINT, Admitted, Columns, instants
-from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, City, Grounds
+from gridsvc.routing.batches import OUTSIDE, PARTY_COLUMNS, BatchRouter, Grounds
+from gridsvc.routing.city import City
 from gridsvc.routing.growing import forget, growing
 from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
@@ -85,6 +86,7 @@ def locate_file(  # noqa: PLR0913  each names a column
     category: str | None = None,
     at: str | None = None,
     client: Any = None,  # noqa: ANN401
+    folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> BulkSummary:
     """Answer every row of a file who is responsible at its point.
@@ -102,6 +104,7 @@ def locate_file(  # noqa: PLR0913  each names a column
         at: Column of instants; without an offset in the city's time, an empty cell is now.
         client: A `dask.distributed.Client`, whose workers get the city once each and then the
             batches; None works on the cores of this machine.
+        folder: Of revisions that are kept on disk: the newest is opened from there, if it is there.
         progress: Told the number of rows each time some are written.
 
     Returns:
@@ -135,7 +138,7 @@ def locate_file(  # noqa: PLR0913  each names a column
     try:
         with growing(target, write, asked=asked, kept={"now_us": city.now_us}) as (file, kept):
             city = replace(city, now_us=kept["now_us"])
-            work = Work(BatchRouter(Grounds(engine), city, columns), write, schema)
+            work = Work(BatchRouter(Grounds(engine, folder), city, columns), write, schema)
             for note in file.noted:
                 counts.update(note["counts"])
             resumed_rows = counts.total()

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from gridsvc.errors import UnknownCrs
 from gridsvc.routing.admission import Columns, instants
-from gridsvc.routing.batches import BatchRouter, City, Grounds
+from gridsvc.routing.batches import BatchRouter, Grounds
 from gridsvc.routing.bulk import BATCH_ROWS, added_schema
+from gridsvc.routing.city import City
 from gridsvc.routing.reasons import Reasons
 from gridsvc.routing.router import Door
 from gridsvc.routing.tables import plain_columns

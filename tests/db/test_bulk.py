@@ -36,7 +36,9 @@ from gridsvc.grids.scheme_store import current_scheme, load_scheme
 from gridsvc.grids.schemes import read_scheme
 from gridsvc.grids.weekhours import parse_week_hours, week_hours_to_range
 from gridsvc.routing.bulk import BulkSummary, locate_file
+from gridsvc.routing.kept_snapshots import keep
 from gridsvc.routing.router import Question, answer_many
+from gridsvc.routing.snapshot import Snapshot
 from tests import small_city
 from tests.db_fixtures import MakeDatabase
 from tests.factories import (
@@ -696,6 +698,25 @@ def test_another_question_does_not_go_on_with_what_was_broken_off(
     told = locate_file(town, source, target, lon="lon", lat="lat", crs="EPSG:4326")
     assert (told.resumed_rows, told.rows) == (0, 40)
     assert pq.read_table(target).num_rows == 40
+
+
+def test_the_revision_on_disk_answers_where_it_is_the_one_that_is_asked(
+    town: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = tmp_path / "in.parquet", tmp_path / "kept"
+    spots = [place(east_m=50 + 187 * n % 1900, north_m=500) for n in range(40)]
+    pq.write_table(pa.Table.from_pylist(spots), source)
+
+    def run(name: str) -> pa.Table:
+        target = tmp_path / name
+        locate_file(town, source, target, lon="lon", lat="lat", folder=folder)
+        return pq.read_table(target)
+
+    expected = run("read.parquet")
+    with town.connect() as connection:
+        keep(Snapshot.load(connection), folder)
+    monkeypatch.setattr(Snapshot, "load", None)
+    assert run("kept.parquet").equals(expected)
 
 
 BOSTON = {
