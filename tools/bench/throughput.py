@@ -199,7 +199,8 @@ def growth_with_points(
     """Look up ever more points in batches.
 
     Returns:
-        A row a size: points, points a second of processor time, and the process's greatest memory so far, bytes.
+        A row a size: points, points a second of processor time, and the process's greatest memory
+        so far, bytes.
     """
     prepared = Prepared.of(ground, AreaIndex.build(ground.ids, ground.boundaries))
     batches = [ground.points(CHUNK, seed=seed) for seed in range(1, 5)]
