@@ -7,8 +7,10 @@ the join drives, one thread works, and what they must write out is two integers 
 import importlib
 import importlib.metadata
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import geopandas as gpd
@@ -51,12 +53,18 @@ class Contestant:
         version: Of the program.
         ask: Does the work.
         close: Ends what was opened for it.
+        elsewhere_s: Tells the processor time spent for it in another process, seconds.
     """
 
     name: str
     version: str
     ask: Ask
     close: Callable[[], object] = lambda: None
+    elsewhere_s: Callable[[], float] = lambda: 0.0
+
+    def cpu_s(self) -> float:
+        """Give the processor time spent so far, here and elsewhere."""
+        return time.process_time() + self.elsewhere_s()
 
 
 def _finished(ground: Ground, point: npt.ArrayLike, row: npt.ArrayLike, count: int) -> Work:
@@ -171,7 +179,16 @@ def postgis(ground: Ground) -> Contestant:
         cursor.execute("DROP TABLE given, asked")
         return _finished(ground, point, row, len(lon))
 
-    return Contestant("PostGIS", f"{postgis_version} ({server.split()[0]})", ask, connection.close)
+    backend = Path(f"/proc/{connection.info.backend_pid}/stat")
+
+    def elsewhere_s() -> float:
+        if not backend.exists():  # the server is on another machine
+            return 0.0
+        fields = backend.read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    version_of_both = f"{postgis_version} ({server.split()[0]})"
+    return Contestant("PostGIS", version_of_both, ask, connection.close, elsewhere_s)
 
 
 PEERS: dict[str, Callable[[Ground], Contestant]] = {

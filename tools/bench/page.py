@@ -57,7 +57,7 @@ def show(run: dict[str, Any], console: Console) -> None:
         )
         table.add_column("")
         table.add_column("version")
-        for column in ("points/s", "× fastest peer", "differences"):
+        for column in ("points/s", "by the clock", "× fastest peer", "differences"):
             table.add_column(column, justify="right")
         for one in city["contestants"]:
             table.add_row(*_row(one))
@@ -95,6 +95,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
         one["name"],
         one["version"],
         f"{one['points_s']:,.0f}",
+        f"{one['clock_points_s']:,.0f}",
         ratio,
         f"{one['differences']:,}",
     )
