@@ -559,10 +559,11 @@ class Answerer:
             rung.layer: place
             for place, rung in enumerate(snapshot.rules.rungs[Duty.RESPONSIBILITY, ""])
         }
+        near = tree.query(spot, "dwithin", reach_m + ON_EDGE_M)
+        distances_m = shapely.distance(tree.geometries[near], spot)
         candidates = []
-        for row in rows[tree.query(spot, "dwithin", reach_m + ON_EDGE_M)].tolist():
+        for row, distance_m in zip(rows[near].tolist(), distances_m.tolist(), strict=True):
             area = snapshot.key(row)
-            distance_m = float(shapely.distance(snapshot.index.boundary(row), spot))
             place = rungs.get(area.layer, len(rungs))
             candidates.append((rounded(distance_m, 3), place, area.code, row, distance_m))
         *_, row, distance_m = min(candidates)

@@ -31,6 +31,7 @@ from gridsvc.routing.index_layout import (
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _ERROR_BOUND = orientation.ERROR_BOUND
+_PLAINLY_M = 1e-6
 
 POINTS_A_STEP = 1 << 20
 """Sorted by page at once."""
@@ -228,7 +229,7 @@ def nearest_edge(
     xy: Floats, pieces: Int64s, boxes: Floats, areas: Int64s, row: int, px: float, py: float
 ) -> tuple[float, float, float]:
     """Find how far and where an area's boundary is nearest; the first place of equals."""
-    best = np.inf
+    best = limit = np.inf
     best_x = best_y = np.nan
     for piece in range(areas[row, 0], areas[row, 1]):
         off_x = max(boxes[piece, 0] - px, 0.0, px - boxes[piece, 2])
@@ -239,9 +240,21 @@ def nearest_edge(
             ax, ay = xy[k, 0], xy[k, 1]
             dx, dy = xy[k + 1, 0] - ax, xy[k + 1, 1] - ay
             length2 = dx * dx + dy * dy
+            # Most edges are plainly further away, which shows without dividing.
+            along = (px - ax) * dx + (py - ay) * dy
+            if along <= 0.0:
+                off2, scale = (px - ax) * (px - ax) + (py - ay) * (py - ay), 1.0
+            elif along >= length2:
+                off_x, off_y = px - xy[k + 1, 0], py - xy[k + 1, 1]
+                off2, scale = off_x * off_x + off_y * off_y, 1.0
+            else:
+                aside = (px - ax) * dy - (py - ay) * dx
+                off2, scale = aside * aside, length2
+            if off2 > limit * scale:
+                continue
             t = 0.0
             if length2 > 0.0:
-                t = min(max(((px - ax) * dx + (py - ay) * dy) / length2, 0.0), 1.0)
+                t = min(max(along / length2, 0.0), 1.0)
             qx, qy = ax + t * dx, ay + t * dy
             if t == 1.0:
                 qx, qy = xy[k + 1, 0], xy[k + 1, 1]
@@ -249,6 +262,7 @@ def nearest_edge(
             apart = np.sqrt((px - qx) * (px - qx) + (py - qy) * (py - qy))
             if apart < best:
                 best, best_x, best_y = apart, qx, qy
+                limit = (best + _PLAINLY_M) * (best + _PLAINLY_M)
     return best, best_x, best_y
 
 

@@ -59,7 +59,7 @@ def _asked(answerer: Answerer, **same: object) -> list[Question]:
             "crs": crs,
             "at": max(question.at or first, first),
             "category": question.category,
-            "accuracy_m": question.accuracy_m,
+            "accuracy_m": question.accuracy_m if rng.random() < 0.1 else None,  # takes long
             "id": rng.choice(names),
         }
         questions.append(Question(**(told | same)))
@@ -136,13 +136,13 @@ def test_a_batch_is_the_same_without_a_compiler(
 ) -> None:
     monkeypatch.setattr(index_engine, "engine", lambda: lookup_numpy)
     plain = Answerer(answerer.snapshot)
-    assert _differences(plain, _asked(answerer)[:500], is_stale=False) == []
+    assert _differences(plain, _asked(answerer)[:200], is_stale=False) == []
 
 
 def test_texts_are_not_kept_without_end(
     answerer: Answerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = [one for one in _asked(answerer) if not one.accuracy_m][:500]
+    questions = [one for one in _asked(answerer) if not one.accuracy_m][:200]
     monkeypatch.setattr(kept_texts, "KEPT_KEYS", 50)
     small = Answerer(answerer.snapshot)
     assert _differences(small, questions, is_stale=False) == []
