@@ -69,7 +69,7 @@ def served(
     try:
         wait_until(
             lambda: any(_asked(port, *at) for at in zip(lon.tolist(), lat.tolist(), strict=True)),
-            within_s=120,
+            within_s=300,
         )
         yield url, port
     finally:
