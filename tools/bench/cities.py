@@ -111,7 +111,12 @@ def kept_database(server: str, name: str, found: Callable[[str], None]) -> str:
         found: Fills a database that is migrated to head; whoever changes how is given a new one.
     """
     sources = b"".join(
-        path.read_bytes() for path in sorted((ROOT / "tests" / "bench").glob("*city*.py"))
+        path.read_bytes()
+        for folder, pattern in (
+            (ROOT / "tests" / "bench", "*city*.py"),
+            (ROOT / "gridsvc" / "migrations" / "versions", "*.py"),
+        )
+        for path in sorted(folder.glob(pattern))
     )
     database = f"{name.replace('-', '_')}_{hashlib.sha256(sources).hexdigest()[:8]}"
     url = make_url(server).set(database=database).render_as_string(hide_password=False)

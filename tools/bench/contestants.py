@@ -10,8 +10,9 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -21,10 +22,13 @@ import pyarrow as pa
 import shapely
 
 from gridsvc.crs import Floats, from_wgs84
+from gridsvc.db import create_engine
 from gridsvc.routing import index_engine, lookup_numpy
+from gridsvc.routing.admission import Columns
+from gridsvc.routing.batches import BatchRouter, City, Grounds
 from gridsvc.routing.index import AreaIndex
 from gridsvc.routing.number_copy import copy_in, fetch_arrays
-from tools.bench.ground import Ground, Int32s
+from tools.bench.ground import POSTS, Ground, Int32s
 
 
 class Work(NamedTuple):
@@ -41,7 +45,7 @@ class Work(NamedTuple):
 
 JOIN = "SELECT p.n, a.row FROM {layer} AS a JOIN asked AS p ON ST_Intersects(a.geom, p.geom)"
 
-Ask = Callable[[Floats, Floats], Work]
+Ask = Callable[[Floats, Floats], Any]
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Contestant:
         ask: Does the work.
         close: Ends what was opened for it.
         elsewhere_s: Tells the processor time spent for it in another process, seconds.
+        read: Gives what `ask` gave as rows and numbers of the ground, to compare; untimed.
+        judges_more: Whether it refuses points outside the city, and knows hours and stand-ins: then
+            only the owners it tells are compared.
     """
 
     name: str
@@ -61,6 +68,8 @@ class Contestant:
     ask: Ask
     close: Callable[[], object] = lambda: None
     elsewhere_s: Callable[[], float] = lambda: 0.0
+    read: Callable[[Any], Work] = lambda work: work
+    judges_more: bool = False
 
     def cpu_s(self) -> float:
         """Give the processor time spent so far, here and elsewhere."""
@@ -252,6 +261,45 @@ def version() -> str:
 def ours(prepared: Prepared) -> Contestant:
     """The service's index, compiled."""
     return Contestant("gridsvc", version(), prepared.ask)
+
+
+def locate_file_of_ours(ground: Ground) -> Contestant:
+    """The service's way of files, but for reading and writing; times and reasons are judged too."""
+    engine = create_engine(ground.url)
+    city = City.load(engine)
+    router = BatchRouter(
+        Grounds(engine),
+        city,
+        Columns("lon", "lat", None, None, None, None),
+        with_edges=False,
+    )
+    row_of = [
+        dict(zip(ground.codes[begin:end], range(begin, end), strict=True))
+        for begin, end in pairwise(ground.first.tolist())
+    ]
+    number_of = {code: number for number, code in enumerate(ground.parties)}
+
+    def ask(lon: Floats, lat: Floats) -> list[pa.DictionaryArray]:
+        return router.route(pa.record_batch({"lon": lon, "lat": lat})).added
+
+    def read(columns: list[pa.DictionaryArray]) -> Work:
+        layers = len(row_of)
+        return Work(
+            np.stack([_read(*pair) for pair in zip(columns[:layers], row_of, strict=True)]),
+            np.stack(
+                [_read(column, number_of) for column in columns[layers : layers + len(POSTS)]]
+            ),
+        )
+
+    return Contestant(
+        "gridsvc, all of a file", version(), ask, engine.dispose, read=read, judges_more=True
+    )
+
+
+def _read(column: pa.DictionaryArray, number_of: dict[str, int]) -> Int32s:
+    words = [number_of.get(word, -2) for word in column.dictionary.to_pylist()]
+    numbers = np.array([*words, -1], np.int32)
+    return numbers[column.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
 
 
 def ours_without_compiler(prepared: Prepared) -> Contestant:

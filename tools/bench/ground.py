@@ -64,6 +64,7 @@ class Ground:
         boundaries: (areas,) in the storage CRS.
         first: (layers + 1,) where each layer begins.
         holders: (areas, posts) number of the party; -1 where nobody.
+        parties: Codes by number.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Ground:
     boundaries: Geometries
     first: Int64s
     holders: Int32s
+    parties: tuple[str, ...]
 
     @classmethod
     def read(cls, name: str, url: str) -> "Ground":
@@ -106,6 +108,7 @@ class Ground:
             np.asarray(shapely.from_wkb([row[3] for row in rows])),
             np.concatenate([[0], np.cumsum(counts)]),
             holders,
+            tuple(parties),
         )
 
     @property

@@ -22,6 +22,7 @@ OURS = "gridsvc"
 LOOKS = {
     "gridsvc": "#1b6ca8",
     "gridsvc, no compiler": "#7fb2d9",
+    "gridsvc, all of a file": "#134a75",
     "GeoPandas": "#8a8a8a",
     "DuckDB spatial": "#b0b0b0",
     "SedonaDB": "#6a6a6a",

@@ -21,6 +21,8 @@ from tools.bench.contestants import Contestant, Prepared
 from tools.bench.ground import Ground
 
 CHUNK = 1_000_000
+OURS = 3
+"""The first contestants are the service's own."""
 
 
 def all_layers(
@@ -45,6 +47,7 @@ def all_layers(
     field: list[Contestant] = [
         contestants.ours(prepared),
         contestants.ours_without_compiler(prepared),
+        contestants.locate_file_of_ours(ground),
     ]
     missing: dict[str, str] = {}
     for name, enter in contestants.PEERS.items():
@@ -66,14 +69,18 @@ def all_layers(
             work = one.ask(lon, lat)
             clock[one.name].append(points / (time.perf_counter() - begun))
             rates[one.name].append(points / max(one.cpu_s() - spent, 1e-9))
+            work = one.read(work)
             truth = truth or work
-            differences[one.name] = int(
-                (work.owners != truth.owners).sum() + (work.parties != truth.parties).sum()
-            )
+            differs = (work.owners != truth.owners).sum(axis=0)
+            if one.judges_more:
+                differs = differs[(work.owners >= 0).any(axis=0)]
+            else:
+                differs += (work.parties != truth.parties).sum(axis=0)
+            differences[one.name] = int(differs.sum())
             say(f"{ground.name}: round {number + 1}, {one.name}: {rates[one.name][-1]:,.0f}/s")
     for one in field:
         one.close()
-    peers = [one.name for one in field[2:]]
+    peers = [one.name for one in field[OURS:]]
     fastest = max(peers, key=lambda name: statistics.median(rates[name]), default=None)
     return {
         "city": ground.name,
