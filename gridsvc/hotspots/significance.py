@@ -5,6 +5,7 @@ smallest p-value. Why not a thousand permutations, and why not the normal law:
 docs/decisions/0012-exact-permutations.md.
 """
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -181,7 +182,7 @@ def _ways(steps: Ints, most: int) -> Floats:
     ways[0, 0] = 1.0
     # A factor for each value drawn, so that every row has numbers that a float holds: with it
     # C(n, w) is about 1 for the largest w, and at most e^(w / e) between.
-    factor = most / (np.e * len(steps))
+    factor = most / (math.e * len(steps))
     before = 0  # the largest value so far
     for value, count in zip(values.tolist(), times.tolist(), strict=True):
         most_of_it = min(count, most)
