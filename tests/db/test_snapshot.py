@@ -65,7 +65,7 @@ CITIES = {
     "qingdao": {"specialist"},
     "xuzhou": {"skipped"},
 }
-EVERYWHERE = {"alternatives", "edge", "across", "left", "OutsideServiceArea", "UnknownCategory"}
+EVERYWHERE = {"alternatives", "edge", "across", "OutsideServiceArea", "UnknownCategory"}
 
 
 @pytest.fixture(scope="module", params=CITIES)
