@@ -84,7 +84,8 @@ class Table:
             ) from error
 
     def _parquet_batches(self, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self.path) as file:
+        # Without reading ahead: what is read ahead is kept until the end of the file.
+        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
             groups = file.metadata.num_row_groups
             first = 0
             while first < groups and file.metadata.row_group(first).num_rows <= skip:
