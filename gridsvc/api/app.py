@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from sqlalchemy.orm import sessionmaker
+from starlette.types import Receive, Scope, Send
 
 from gridsvc.api import (
     areas,
@@ -48,6 +49,16 @@ Errors are problems of RFC 9457, `application/problem+json`; their `type` is
 areas and people name the `revision` they came from. `X-Request-ID` is taken over if given, and
 is in every response.
 """
+
+
+class Service(FastAPI):
+    """The framework's app, and in front of all its layers what answers look-ups."""
+
+    located: Located
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a call."""
+        await self.located(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -105,7 +116,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         live.close()
         engine.dispose()
 
-    app = FastAPI(
+    app = Service(
         title="gridsvc",
         summary="Who is responsible here, for this, at this moment?",
         description=DESCRIPTION,
@@ -119,7 +130,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = Live()
     app.state.keyring = keys.Keyring()
     app.add_middleware(Requests)
-    app.add_middleware(Located, state=app.state)
+    app.located = Located(partial(FastAPI.__call__, app), state=app.state)
     app.state.layer_facts = {}
     app.state.hotspot_surveys = hotspot_map.KeptSurveys()
     problems.install(

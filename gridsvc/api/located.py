@@ -37,10 +37,10 @@ _REQUEST_ID = HEADER.lower().encode()
 
 
 class Located:
-    """ASGI middleware round the whole app.
+    """Stands in front of the app.
 
     Args:
-        app: What it stands in front of.
+        app: Takes what is left over.
         state: The app's: `live`, `keyring`, `settings`.
     """
 
