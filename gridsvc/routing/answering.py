@@ -322,14 +322,7 @@ class Answerer:
     def _ask(self, rows: Sequence[int], category: str | None) -> _Asked:
         """Find who is asked where certain areas, sorted, cover a point."""
         snapshot = self.snapshot
-        row_of = {snapshot.key(row): row for row in rows}
-        areas: dict[str, list[AreaKey]] = {}
-        for area in row_of:
-            areas.setdefault(area.layer, []).append(area)
-
-        def version_of(area: AreaKey) -> int:
-            return int(snapshot.index.ids[row_of[area]])
-
+        row_of, areas, version_of = snapshot.by_layer(rows)
         ladders = snapshot.ladders
         chains = {
             duty: ladders.chain(areas, duty, category, version_of=version_of) for duty in Duty

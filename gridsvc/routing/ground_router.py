@@ -21,7 +21,7 @@ from gridsvc.grids.terms import Duty
 from gridsvc.grids.weekhours import DAY_MIN, WEEK_MIN
 from gridsvc.routing.closures import Ragged
 from gridsvc.routing.components import is_clear
-from gridsvc.routing.ladders import AreaKey, Ints, decide, looked_after
+from gridsvc.routing.ladders import Ints, decide, looked_after
 from gridsvc.routing.lexicon import NONE, Numbers
 from gridsvc.routing.reasons import Mask
 from gridsvc.routing.sheets import PARTIES, Ground, Kind, Places, Posts, Sheet
@@ -298,14 +298,7 @@ class GroundRouter:
     ) -> tuple[int, ...]:
         """Tell the deciding row, and the parties."""
         snapshot = self.ground.snapshot
-        row_of = {snapshot.key(row): row for row in rows}
-        areas: dict[str, list[AreaKey]] = {}
-        for area in row_of:
-            areas.setdefault(area.layer, []).append(area)
-
-        def version_of(area: AreaKey) -> int:
-            return int(snapshot.index.ids[row_of[area]])
-
+        row_of, areas, version_of = snapshot.by_layer(rows)
         ladders = snapshot.ladders
         responsible, management, enforcement, supervision = (
             decide(

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from gridsvc.crs import Floats
 from gridsvc.routing.index_layout import (
     BLOCK_HEAD,
     MARGIN_M,
-    NOWHERE,
     PAGE_BITS,
     PAGE_CELLS,
     UNSURE_KEY,
@@ -25,8 +23,6 @@ from gridsvc.routing.index_layout import (
     Words,
 )
 from gridsvc.routing.orientation import sides
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _BESIDE_M = MARGIN_M / 2
 """How far beside an edge the ground on its left is asked for: within the cell's margin."""
@@ -356,8 +352,3 @@ def tables(page: Int64s, key: Keys, value: Int64s, pages: int) -> Tables:
         left = np.delete(left, won)
         slot[left] = (slot[left] + 1) & mask[left]
     return Tables(begins, sizes - 1, keys, values)
-
-
-def is_nowhere(cells: Int32s) -> Mask:
-    """Tell which pages no area touches."""
-    return np.asarray((cells == NOWHERE).all(axis=1), bool)

@@ -5,7 +5,7 @@ shares what did not change.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
@@ -328,6 +328,24 @@ class Snapshot:
         if not self.holders.keeps(key):
             self.holders.keep(key, number)
         return key
+
+    def by_layer(
+        self, rows: Iterable[int]
+    ) -> tuple[dict[AreaKey, int], dict[str, list[AreaKey]], Callable[[AreaKey], int]]:
+        """Sort the areas over a point for the ladders.
+
+        Args:
+            rows: The index's, in order of layer and code.
+
+        Returns:
+            The row of each area; the areas of each layer, the lowest code first; and what gives the
+            version (id) of each.
+        """
+        row_of = {self.key(row): row for row in rows}
+        areas: dict[str, list[AreaKey]] = {}
+        for area in row_of:
+            areas.setdefault(area.layer, []).append(area)
+        return row_of, areas, lambda area: int(self.index.ids[row_of[area]])
 
     def name(self, row: int) -> str | None:
         """Give the name of one of the index's rows; None where it has none."""
